@@ -37,7 +37,7 @@ def said(toys: Toys, field: str, select: str, header: str = HEADER) -> str:
     [
         (KIND, "select id, kind from pet"),
         ("kind: Literal['cat', 'cow', 'dog'] | None", "select pet.id, kind from toy left join pet on pet.id = toy.id"),
-        (KIND, "select id, kind from a_pet"),
+        (KIND, "select max(id) as id, kind from a_pet group by kind"),
         (KIND, "with p as (update pet set kind = 'cat' returning id, kind) select id, kind from p"),
         ("code: Literal['a', 'b', 'c']", "select id, code from pet"),
         ("padded: Literal['a  ', 'b  ']", "select id, padded from pet"),
@@ -57,6 +57,7 @@ def test_literal_matches_a_checked_text(toys: Toys, field: str, select: str) -> 
         "array(select array[toy.id] from toy)",
         "coalesce((select array_agg(array[toy.id]) from toy), '{}')",
         "(select max(array[array[toy.id]]) over () from toy limit 1)",
+        "(select max(array[array[toy.id]]) from toy)",
         "case when id > 1 then array[array[id]] else '{}' end",
         "(array[array[id], array[2]])[1:1]",
         "array[array[id]] || array[id]",
@@ -88,6 +89,10 @@ def test_array_of_arrays_is_no_list(toys: Toys) -> None:
         ("gap: Literal['a', '']", "select id, gap from pet", "no CHECK lists its values"),
         ("number: Literal['1', '2']", "select id, number from pet", "no CHECK lists its values"),
         ("written: Literal['a', 'b']", "select id, written from pet", "no CHECK lists its values"),
+        ("barred: Literal['a'] | None", "select id, barred from pet", "no CHECK lists its values"),
+        ("far: Literal['a'] | None", "select id, far from pet", "no CHECK lists its values"),
+        ("loud: Literal['a'] | None", "select id, loud from pet", "no CHECK lists its values"),
+        ("open: Literal['a', 'b'] | None", "select id, open from pet", "no CHECK lists its values"),
         (KIND, "select id, kind from pet union all select 1, 'cow'", "no CHECK lists its values"),
     ],
 )

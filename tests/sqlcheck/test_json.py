@@ -221,6 +221,11 @@ def test_matching_class_is_accepted(toys: Toys, annotation: str, select: str) ->
         ("Maker", "select id, to_jsonb(maker) as x from maker", "column 2: x has note, made, tags, which Maker lacks"),
         ("Maker", "select id, to_jsonb(toy) as x from toy", "column 2: x lacks name of Maker"),
         (
+            "Maker",
+            "select j.id, to_jsonb(j) as x from (owner natural join toy) as j",
+            "column 2: x lacks name of Maker",
+        ),
+        (
             "Toy",
             "select id, jsonb_build_object('id', 1, 'price', t) as x from priced as t",
             "column 2: x.price is an object",
@@ -252,7 +257,17 @@ def test_mismatching_class_is_found(toys: Toys, annotation: str, select: str, fi
     assert said(toys, annotation, select).partition(": ")[2].startswith(finding)
 
 
-@pytest.mark.parametrize("built", ["json_build_object('id')", "jsonb_build_object('{id}'::text[])"])
+@pytest.mark.parametrize(
+    "built",
+    [
+        "json_build_object('id')",
+        "jsonb_build_object('{id}'::text[])",
+        "case when id > 1 then jsonb_build_object('id', 1) else to_jsonb(name) end",
+        "coalesce(jsonb_build_object('id', 1), to_jsonb(name))",
+        "coalesce(jsonb_build_object('id', 1), to_jsonb(name), '{}')",
+        "(select jsonb_build_object('id', 1) union select to_jsonb(name))",
+    ],
+)
 def test_json_of_unknown_shape_is_accepted(toys: Toys, built: str) -> None:
     assert said(toys, "Maker", f"select id, to_jsonb({built}) as x from maker") == ""
 

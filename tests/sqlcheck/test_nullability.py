@@ -58,6 +58,16 @@ def test_parameter_is_null_if_the_header_allows_it(infer: Infer, mark: str, colu
     assert [called(nulls) for nulls in infer(statement, header)] == [column, column]
 
 
+def test_comparison_with_a_subquery_proves_nothing_of_a_parameter(infer: Infer) -> None:
+    statement = "select case when name in (select name from maker) then $1::text else 'a' end from maker"
+
+    assert not infer(statement, "-- $1 note text?\n-- returns: many Toy\n")[0].never_null
+
+
+def test_text_of_an_array_can_contain_nulls(infer: Infer) -> None:
+    assert not infer("select $1::text::text[]", "-- $1 note text\n-- returns: many Toy\n")[0].elements_not_null
+
+
 def test_positions_of_a_word_can_be_null(infer: Infer) -> None:
     statement, header = (
         "select u.positions from unnest($1::tsvector) as u",
@@ -71,6 +81,12 @@ def test_null_with_a_null_first_column_is_ignored(infer: Infer) -> None:
     statement = f"select toy.id, toy.price, coalesce(maker.id, toy.id), maker.id, toy.maker {WITH_CALLER}"
 
     assert [called(nulls) for nulls in infer(statement, OF_SESSION)] == ["never", "never", "never", "join", "itself"]
+
+
+def test_null_with_a_null_first_column_of_one_row_counts(infer: Infer) -> None:
+    nulls = infer(f"select toy.id, toy.price {WITH_CALLER}", OF_SESSION.replace("maybe", "one"))
+
+    assert [called(each) for each in nulls] == ["join", "join"]
 
 
 def test_required_foreign_key_of_a_row_that_exists_has_a_match(infer: Infer) -> None:
@@ -135,7 +151,8 @@ def test_very_long_expression_is_examined(infer: Infer) -> None:
         ("(id, 1) not in (select id, maker from toy)", True),
         ("id not in (select maker from toy where maker is not null)", False),
         ("id not in (select id from toy)", False),
-        ("id in (select maker from toy)", False),
+        ("id in (select maker from toy) and id > 1", False),
+        ("id not in (select opaque() from toy)", False),
         ("not exists (select from toy where toy.maker = maker.id)", False),
     ],
 )

@@ -205,6 +205,11 @@ def test_limited_index_scan_is_accepted(toys: Toys, sql: str) -> None:
         "select id from toy",
         "select id from toy where maker = $1",
         "select id from toy union all select 1",
+        "select 1 union all select id from toy",
+        "select from toy",
+        "select n from (select row_number() over (partition by -id) as n from maker group by id) as t where n = 1",
+        "select id from toy where not (id = $1)",
+        "select id from toy where id = all ('{}'::integer[])",
         "select toy.id from (select id from maker limit 3) as m inner join toy on toy.maker = m.id",
         "select maker from toy where price > $1 group by maker",
         "with recursive r (n) as (select 1 union all select n + 1 from r) select n from r",
@@ -239,6 +244,7 @@ def test_list_without_a_limit_is_found(toys: Toys, sql: str) -> None:
         "(select id from maker limit 3) except select id from toy",
         "with page as (select id from toy limit 5) select id from page order by id",
         "update toy set price = 1 where id = any($1) returning id",
+        "merge into maker using (values (1), (2)) as v (n) on id = n when matched then delete returning id",
         "select id from maker where id = any($1) or name = 'a' and note = 'b'",
         "select t.id from maker inner join toy as t on t.id = maker.id where maker.id = 1 or maker.name = 'a'",
         "select note from pair where (left_id, right_id) in (select a, b from unnest($1::integer[], $1) as u (a, b))",
@@ -288,7 +294,7 @@ def test_cross_join_is_found(toys: Toys, sql: str) -> None:
         "select toy.id from toy cross join (values (1), (2)) as v (n)",
         "select toy.id from toy, json_table(toy.data, '$[*]' columns (n integer path '$')) as t",
         "select toy.id from toy, maker where exists (select from owner where id = toy.id and maker = maker.id)",
-        "select a.id from (toy natural join maker) as a inner join owner on owner.id = a.id",
+        "select a.id from (toy full join maker using (id)) as a inner join owner on owner.id = a.id",
     ],
 )
 def test_connected_relations_are_no_cross_join(toys: Toys, sql: str) -> None:

@@ -48,6 +48,8 @@ def test_required_column_is_given(toys: Toys, sql: str, found: str) -> None:
         ),
         ("update maker set id = coalesce($1, id) where id = 1", ""),
         ("update maker set note = $1::text where id = 1", ""),
+        ("insert into filled (id, name) select 1, null from toy where id = $1", ""),
+        ("insert into maker (id, name) select 1, opaque()::text from toy where id = $1", ""),
         ("insert into maker (id, name) select maker, 'a' from toy where id = $1", ""),
         (
             "insert into maker (id, name) select 1, m.name from toy left join maker as m on m.id = toy.id + $1",

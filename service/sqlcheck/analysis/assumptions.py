@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import attrs
 
-from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.not_null import Variable
 from service.sqlcheck.analysis.scope import Scope
 
@@ -32,11 +31,5 @@ class Assumptions:
         return attrs.evolve(self, not_null=self.not_null | {(scope, variable) for variable in variables})
 
     def with_written_value(self, scope: Scope) -> "Assumptions":
-        """Return the assumptions in a value that a statement writes: what is known of the old row, without `old`."""
-        kept = set()
-        for known, (relation, column, row) in self.not_null:
-            if (known, relation) != (scope, scope.query.resultRelation):
-                kept.add((known, (relation, column, row)))
-            elif row == pg.OLD:
-                kept.add((known, (relation, column, pg.DEFAULT)))
-        return Assumptions(frozenset(kept), self.writing | {scope})
+        """Return the assumptions in a value that a statement writes, of which those of the new row do not hold."""
+        return Assumptions(writing=self.writing | {scope})

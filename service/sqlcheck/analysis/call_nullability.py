@@ -33,7 +33,7 @@ def _infer_row(inference: "Inference", scope: Scope, call: Node, place: int) -> 
     row = catalogue.rows.get(type_of(call))
     if row is None and not call.funcretset:
         return inference.expression(scope, call)
-    is_key = catalogue.builtin_name(call.funcid or 0) in {"json_each_text", "jsonb_each_text"} and place == 0
+    is_key = catalogue.builtin_name(call.funcid) in {"json_each_text", "jsonb_each_text"} and place == 0
     if is_key or call.funcid in catalogue.never_null_sets:
         return NEVER
     if row is None and catalogue.functions[call.funcid].signature == "unnest(anyarray)":
@@ -43,9 +43,7 @@ def _infer_row(inference: "Inference", scope: Scope, call: Node, place: int) -> 
         return UNKNOWN
     columns = inference.columns(body)
     if row is not None and len(columns) == 1:  # the body returns the row as one value
-        query = body.query
-        known = not (query.setOperations or query.groupingSets)
-        column = infer_field(inference, body, body.targets[0].expr, place) if known else UNKNOWN
+        column = UNKNOWN if body.query.groupingSets else infer_field(inference, body, body.targets[0].expr, place)
     else:
         place = row.index(place + 1) if row else place  # the body returns no dropped columns
         column = columns[place] if place < len(columns) else UNKNOWN
@@ -54,7 +52,7 @@ def _infer_row(inference: "Inference", scope: Scope, call: Node, place: int) -> 
 
 def _is_finite(scope: Scope, field: Node, time: Node) -> bool:
     """Return whether a field of a time is not null: the time is now, or the field exists for infinity, too."""
-    is_now = time.label == "SQLVALUEFUNCTION" or scope.catalogue.builtin_name(time.funcid or 0) == "now"
+    is_now = time.label == "SQLVALUEFUNCTION" or scope.catalogue.builtin_name(time.funcid) == "now"
     return is_now or constant_text(field) in INFINITE_FIELDS
 
 
@@ -63,9 +61,7 @@ def infer_function(inference: "Inference", scope: Scope, node: Node) -> Nullabil
     arguments = node.args or []
     match scope.catalogue.builtin_name(node.funcid):
         case _ if node.funcretset:  # beside another set, the shorter one ends with nulls
-            sets = [
-                each for each, level in walk(scope.query.targetList) if not level and (each.funcretset or each.opretset)
-            ]
+            sets = [each for each, _ in walk(scope.query.targetList) if each.funcretset or each.opretset]
             return _infer_row(inference, scope, node, 0) if sets == [node] else UNKNOWN
         case "extract" | "date_part" if _is_finite(scope, *arguments):
             return inference.null_if_any(scope, arguments)
@@ -96,7 +92,7 @@ def infer_field(inference: "Inference", scope: Scope, row: Node, place: int) -> 
             return inference.expression(scope, row.args[place])
         case "FUNCEXPR" if not row.funcretset:
             return _infer_row(inference, scope, row, place)
-        case "PARAM" if not row.paramkind and (argument := scope.argument(row)):
+        case "PARAM" if argument := scope.argument(row):
             return infer_field(inference, *argument, place)
         case _:
             return UNKNOWN
@@ -109,7 +105,7 @@ def infer_elements(inference: "Inference", scope: Scope, node: Node) -> Nullabil
         bounds = [each for each in [*node.reflowerindexpr, *node.refupperindexpr] if each]
         null = inference.null_if_any(scope, bounds)
         return attrs.evolve(null_if_any([array, null]), elements_not_null=array.elements_not_null)
-    is_list = scope.catalogue.builtin_name(node.refexpr.aggfnoid or 0) == "array_agg"
+    is_list = scope.catalogue.builtin_name(node.refexpr.aggfnoid) == "array_agg"
     is_first = is_list and [constant_integer(each) for each in node.refupperindexpr] == [1]
     is_known = is_first and not makes_nested(scope, node.refexpr) and array.never_null and array.elements_not_null
     return NEVER if is_known else UNKNOWN
@@ -127,10 +123,9 @@ def infer_builtin(inference: "Inference", scope: Scope, function: int, node: Nod
         return Nullability(elements_not_null=array.elements_not_null and element.never_null)
     if function in catalogue.never_null:
         return attrs.evolve(null_if_any(arguments), elements_not_null=False) if node.funcvariadic else NEVER
-    elements = function in catalogue.elements_not_null
     if function in catalogue.total:
-        return attrs.evolve(null_if_any(arguments), elements_not_null=elements)
-    return Nullability(known=False, elements_not_null=elements)
+        return attrs.evolve(null_if_any(arguments), elements_not_null=function in catalogue.elements_not_null)
+    return UNKNOWN
 
 
 def infer_aggregate(inference: "Inference", scope: Scope, node: Node) -> Nullability:
@@ -166,7 +161,7 @@ def _of_rows(scope: Scope, node: Node, name: str, values: Sequence[Nullability])
 
 def infer_window_function(inference: "Inference", scope: Scope, node: Node) -> Nullability:
     """Infer the nullability of a window function."""
-    name, arguments = scope.catalogue.builtin_name(node.winfnoid), node.args or []
+    name, arguments = scope.catalogue.builtin_name(node.winfnoid), node.args
     if node.winfnoid in scope.catalogue.never_null:
         return NEVER
     if name == "ntile" or (name in {"lag", "lead"} and len(arguments) == 3):  # noqa: PLR2004 - value, offset, default

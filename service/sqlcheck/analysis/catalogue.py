@@ -106,8 +106,8 @@ class Catalogue:
         self.never_null_sets = self._builtin(NEVER_NULL_SETS)
         self.elements_not_null = self._builtin(ELEMENTS_NOT_NULL)
 
-    def _oids(self, query: str, parameters: Sequence[Any] = ()) -> set[int]:
-        return {oid for (oid,) in self._connection.execute(query, parameters or None)}
+    def _oids(self, query: str, parameters: Sequence[Any] | None = None) -> set[int]:
+        return {oid for (oid,) in self._connection.execute(query, parameters)}
 
     def _builtin(self, names: frozenset[str]) -> set[int]:
         """Return the built-in functions with these names or signatures."""
@@ -215,7 +215,7 @@ class Catalogue:
             if key.condition is None and constant.issuperset(zip(key.columns, key.families, strict=True))
         }
         others = {column.table for (relation, _), column in self.columns.items() if relation not in single}
-        return {column.table for (relation, _), column in self.columns.items() if relation in single} - others
+        return {column.table for column in self.columns.values()} - others
 
     def _equates(self, condition: Node) -> frozenset[int]:
         """Return the families by which a condition finds a column equal to a constant; nothing for other conditions."""

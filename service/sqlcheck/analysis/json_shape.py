@@ -14,7 +14,6 @@ from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, con
 from service.sqlcheck.analysis.not_null import as_variable, not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability
 from service.sqlcheck.analysis.nullability_inference import NullabilityInference
-from service.sqlcheck.analysis.query_parts import is_alias
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.types import COMPOSITE, JSON, Type, Types
 
@@ -82,7 +81,7 @@ class JsonShapes:
             case "SUBLINK" if node.subLinkType == pg.EXPRESSION:
                 inner = scope.child(node.subselect)
                 return None if inner.query.setOperations else self.shape_of(inner, inner.targets[0].expr)
-            case "CASEEXPR" if len(node.args) == 1 and (not node.defresult or is_null_constant(node.defresult)):
+            case "CASEEXPR" if len(node.args) == 1 and is_null_constant(node.defresult):
                 with self.nullability.assume_not_null(scope, not_null_if_true(scope, node.args[0].expr)):
                     return self.shape_of(scope, node.args[0].result)
             case label if label in CASTS:
@@ -105,9 +104,7 @@ class JsonShapes:
     def _variable(self, scope: Scope, node: Node) -> JsonShape | None:
         if node.varattno == 0:
             with self.nullability.assume_not_null(scope, {as_variable(node)}):
-                return None if is_alias(scope.relation(node.varno)) else self._row(scope, self._columns(scope, node))
-        if scope.is_recursive(node.varno):
-            return None
+                return self._row(scope, self._columns(scope, node))
         source, shown = scope.shown_expression(node)
         return None if shown is None else self.shape_of(source, shown)
 

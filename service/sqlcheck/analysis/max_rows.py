@@ -35,7 +35,7 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     """
     query = scope.query
     is_limit = query.limitCount and not query.limitOption  # WITH TIES returns all rows that are equal to the last one
-    if is_limit and (bounded or constant_integer(query.limitCount) in {0, 1}):
+    if is_limit and (bounded or constant_integer(query.limitCount) == 1):
         return True
     if (query.hasTargetSRFs and not bounded) or scope.is_replaced:
         return False
@@ -49,7 +49,7 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     # Each row of a table is changed, and returned, once; an INSTEAD OF trigger of a view runs for each joined row.
     if query.commandType in {pg.UPDATE, pg.DELETE} and is_table(scope.relation(query.resultRelation)):
         return query.resultRelation in dependencies.single_row
-    if query.groupingSets and not bounded:
+    if query.groupingSets:
         return False
     entries = {each.ressortgroupref: each for each in query.targetList or []}
     positions = {id(each): position for position, each in enumerate(scope.targets)}
@@ -57,10 +57,10 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     def is_fixed(key: Node) -> bool:
         entry, families = entries[key.tleSortGroupRef], scope.catalogue.families(key.eqop)
         given = any((positions.get(id(entry)), family) in fixed for family in families)
-        return given or dependencies.is_constant(entry.expr, families, or_null=False)
+        return given or dependencies.is_constant(entry.expr, families)
 
     calls = [scope.targets[position].expr for position, _ in fixed]
-    numbered = [each.winref for each in calls if scope.catalogue.builtin_name(each.winfnoid or 0) == "row_number"]
+    numbered = [each.winref for each in calls if scope.catalogue.builtin_name(each.winfnoid) == "row_number"]
     partitions = [each.partitionClause or [] for each in query.windowClause or [] if each.winref in numbered]
     keys = [query.groupClause or query.distinctClause, *partitions]
     return any(all(map(is_fixed, each)) for each in keys if each is not None) or dependencies.has_single_row(
@@ -73,7 +73,6 @@ def _merges_few(scope: Scope, *, bounded: bool) -> bool:
     query, rows = scope.query, FunctionalDependencies(scope, bounded=bounded)
     return (
         all(each.matchKind != pg.NOT_MATCHED_BY_SOURCE for each in query.mergeActionList)
-        and query.mergeJoinCondition is not None  # since PostgreSQL 17, as RETURNING
         and rows.has_single_row(query.jointree)
         and rows.finds_single_row(query.resultRelation, query.mergeJoinCondition)
     )
@@ -115,20 +114,18 @@ class FunctionalDependencies:
             (each, relations) for condition, relations in scope.joins.conditions() for each in conjuncts(condition)
         ]
         for number, relation in enumerate(scope.query.rtable or [], 1):
-            constant = scope.catalogue.constant_columns.get(relation.relid or 0, ())
+            constant = scope.catalogue.constant_columns.get(relation.relid, ())
             self._columns |= {(number, column, family) for column, family in constant}
         for position, family in fixed:
             expression = self._scope.without_alias(scope.targets[position].expr)
-            if expression.label == "VAR" and not expression.varlevelsup and self._is_read(expression):
+            if not expression.varlevelsup and self._is_read(expression):
                 self._columns.add((expression.varno, expression.varattno, family))
         self._derive()
 
     def has_single_row(self, part: Node) -> bool:
-        """Return whether a part of the FROM clause has a single row: all its relations do."""
-        joins = (node for node, level in walk(part) if node.label == "JOINEXPR" and level == 0)
-        if not self._bounded and any(join.jointype == pg.FULL for join in joins):
-            return False
-        return self.single_row.issuperset(joined_relations(part))
+        """Return whether a part of the FROM clause has a single row: all its relations do, without a full join."""
+        is_full = any(node.jointype == pg.FULL for node, _ in walk(part))
+        return not is_full and self.single_row.issuperset(joined_relations(part))
 
     def finds_single_row(self, number: int, condition: Node) -> bool:
         """Return whether a condition finds a single row of another relation."""
@@ -136,24 +133,20 @@ class FunctionalDependencies:
         self._derive()
         return number in self.single_row
 
-    def is_constant(self, node: Node, families: frozenset[int] = frozenset(), *, or_null: bool = True) -> bool:
-        """Return whether an expression has a single value, beside the null of an outer join if `or_null`.
+    def is_constant(self, node: Node, families: frozenset[int] = frozenset()) -> bool:
+        """Return whether an expression has a single value.
 
         :param families: those of the operator that finds the values equal; none if they must be identical
         """
         itself = self._scope.without_alias(node)
         if itself.label == "VAR" and not itself.varlevelsup:
-            return self._has_single_value(itself, families, or_null=or_null)
-        if self._scope.is_volatile(itself):
+            return self._has_single_value(itself, families)
+        if any(each.label in {"AGGREF", "WINDOWFUNC"} and level == 0 for each, level in walk(itself)):
             return False
-        if any(each.funcretset or (each.label == "WINDOWFUNC" and level == 0) for each, level in walk(itself)):
-            return False
-        return not self._varies(itself)
+        return not self._scope.is_volatile(itself) and not self._varies(itself)
 
-    def _has_single_value(self, variable: Node, families: frozenset[int] = frozenset(), *, or_null: bool) -> bool:
-        if self._scope.is_aliased(variable):
-            return self.is_constant(self._scope.aliased_expression(variable), or_null=or_null)
-        joins = () if or_null else self._scope.joins.outer_joins(variable.varno)
+    def _has_single_value(self, variable: Node, families: frozenset[int] = frozenset()) -> bool:
+        joins = self._scope.joins.outer_joins(variable.varno)
         if any(each.node.jointype == pg.FULL or not self.has_single_row(each.preserved) for each in joins):
             return False
         accepted = families | self._scope.catalogue.exact
@@ -166,7 +159,7 @@ class FunctionalDependencies:
         if relation != query.resultRelation:
             return True
         if query.commandType == pg.UPDATE:
-            return row == pg.OLD or is_kept(self._scope, variable)
+            return is_kept(self._scope, variable)
         return row != {pg.INSERT: pg.OLD, pg.DELETE: pg.NEW}.get(query.commandType, row)
 
     def _derive(self) -> None:
@@ -175,32 +168,24 @@ class FunctionalDependencies:
             before = (len(self.single_row), len(self._columns))
             for condition, relations in self._conditions:
                 for one, other, families in self._equated(condition):
-                    own = one.label == "VAR" and not one.varlevelsup and one.varno in relations
-                    if own and self.is_constant(other, families):
+                    if one.varno in relations and not one.varlevelsup and self.is_constant(other, families):
                         self._columns |= {(one.varno, one.varattno, family) for family in families}
             for number, relation in enumerate(self._scope.query.rtable or [], 1):
                 sources = [relation.subquery, relation.functions, relation.values_lists, relation.tablefunc]
                 if number not in self.single_row and self._is_single_row(number) and not self._varies(sources):
                     self.single_row.add(number)
             for condition, relations in self._conditions:
-                if arms := [self._if_true(each, relations) for each in self._alternatives(condition)]:
-                    self._columns |= set.intersection(*(columns for columns, _ in arms))
-                    self.single_row |= set.intersection(*(single for _, single in arms))
+                if self._bounded and condition.boolop == "or":
+                    self.single_row |= set.intersection(*(self._if_true(each, relations) for each in condition.args))
 
-    def _alternatives(self, condition: Node) -> list[Node]:
-        """Return the equations of an `or`, of which one is true for each row."""
-        is_or = condition.label == "BOOLEXPR" and condition.boolop == "or"
-        arms = condition.args if is_or and self._bounded else []
-        return arms if all(any([*self._equated(part)] for part in conjuncts(arm)) for arm in arms) else []
-
-    def _if_true(self, arm: Node, relations: frozenset[int]) -> tuple[set[tuple[int, int, int]], set[int]]:
-        """Return the columns and relations that are single if one alternative is true, regardless of other ones."""
+    def _if_true(self, arm: Node, relations: frozenset[int]) -> set[int]:
+        """Return the relations with a single row if an operand of an `or` is true, regardless of other `or`s."""
         before = self._conditions, self._columns, self.single_row
         simple = [each for each in self._conditions if each[0].label != "BOOLEXPR"]
         self._conditions = simple + [(each, relations) for each in conjuncts(arm)]
         self._columns, self.single_row = {*self._columns}, {*self.single_row}
         self._derive()
-        found = self._columns, self.single_row
+        found = self.single_row
         self._conditions, self._columns, self.single_row = before
         return found
 
@@ -215,9 +200,9 @@ class FunctionalDependencies:
 
     def _any(self, condition: Node) -> list[Node]:
         """Return the comparisons of `= any (…)` if bounded, or of `in` with a query that limits its rows alike."""
-        if condition.label == "SCALARARRAYOPEXPR" and condition.useOr and self._bounded:
+        if condition.useOr and self._bounded:
             return [condition]
-        if condition.label != "SUBLINK" or condition.subLinkType != pg.ANY:
+        if condition.subLinkType != pg.ANY:
             return []
         query = condition.subselect
         limits = self._bounded or _is_repeatable(self._scope, query)
@@ -227,7 +212,7 @@ class FunctionalDependencies:
 
     def _varies(self, sources: Any) -> bool:  # noqa: ANN401 - a node, or a list of them
         """Return whether an expression, query or function can differ for each row of the relations it refers to."""
-        return not all(self._has_single_value(each, or_null=False) for each in own_variables(sources))
+        return not all(self._has_single_value(each) for each in own_variables(sources))
 
     def _is_single_row(self, number: int) -> bool:
         relation = self._scope.relation(number)

@@ -34,7 +34,7 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
     if aggregates_all(query):
         return not query.hasTargetSRFs
     if query.setOperations:
-        return _some_arm(scope, query.setOperations, inference, valid_session=valid_session)
+        return _some_arm(scope, query.setOperations, inference)
     conflict = query.onConflict
     if (
         query.hasTargetSRFs
@@ -61,36 +61,27 @@ def unmatched_by(join: OuterJoin, inference: "Inference") -> frozenset[frozenset
     itself = frozenset({frozenset({join})})
     missing = join.node.rarg if join.preserved is join.node.larg else join.node.larg
     # With FOR UPDATE, a row that another transaction has changed meanwhile is joined to the rows that matched before.
-    if join.node.jointype == pg.FULL or missing.label != "RANGETBLREF" or join.scope.query.rowMarks:
+    if join.node.jointype == pg.FULL or join.scope.query.rowMarks:
         return itself
     conditions = list(conjuncts(join.node.quals))
-    rows = _GuaranteedRows(join.scope, inference, valid_session=False, filtered=True)
+    rows = _GuaranteedRows(join.scope, inference, valid_session=False)
     if not conditions:
         return frozenset() if rows.has_row(missing) else itself
-    if not all(missing.rtindex in join.scope.relations_in(each) for each in conditions):
-        return itself
     referencing = rows.referencing(missing, conditions)
     nulls = inference.null_if_any(join.scope, referencing) if referencing else UNKNOWN
     return nulls.outer_joins if nulls.known and not nulls.reason else itself
 
 
-def _some_arm(scope: Scope, node: Node, inference: "Inference", *, valid_session: bool) -> bool:
+def _some_arm(scope: Scope, node: Node, inference: "Inference") -> bool:
     if node.label == "RANGETBLREF":
-        arm = scope.child(scope.relation(node.rtindex).subquery)
-        return returns_at_least_one(arm, inference, valid_session=valid_session)
-    return node.op == pg.UNION and any(
-        _some_arm(scope, arm, inference, valid_session=valid_session) for arm in (node.larg, node.rarg)
-    )
+        return returns_at_least_one(scope.child(scope.relation(node.rtindex).subquery), inference)
+    return node.op == pg.UNION and any(_some_arm(scope, arm, inference) for arm in (node.larg, node.rarg))
 
 
 class _GuaranteedRows:
-    """The parts of a FROM clause that always have a row.
+    """The parts of a FROM clause that always have a row."""
 
-    :param filtered: consider only rows for which all conditions are true
-    """
-
-    def __init__(self, scope: Scope, inference: "Inference", *, valid_session: bool, filtered: bool = False) -> None:
-        self._filtered = filtered
+    def __init__(self, scope: Scope, inference: "Inference", *, valid_session: bool) -> None:
         self._scope = scope
         self._inference = inference
         self._valid_session = valid_session
@@ -105,20 +96,20 @@ class _GuaranteedRows:
         if part.label == "RANGETBLREF":
             return self._relation_has_row(part.rtindex)
         if part.label == "JOINEXPR" and part.jointype != pg.INNER:
-            preserved = [part.rarg] if part.jointype == pg.RIGHT else [part.larg]
-            return any(self.has_row(side) for side in preserved + ([part.rarg] if part.jointype == pg.FULL else []))
+            return self.has_row(part.rarg if part.jointype == pg.RIGHT else part.larg)
         sides = [part.larg, part.rarg] if part.label == "JOINEXPR" else part.fromlist or []
         return self._join_has_row(sides, list(self._filters(part.quals)))
 
     def _is_guaranteed(self, side: Node, conditions: list[Node]) -> bool:
         """Return whether the conditions on a table find a row of it for each row of the others."""
-        columns = self.referencing(side, conditions)
+        about_it = [each for each in conditions if side.rtindex in self._scope.relations_in(each)]
+        columns = self.referencing(side, about_it)
         return bool(columns) and all(map(self._is_never_null, columns))
 
     def referencing(self, side: Node, conditions: list[Node]) -> list[Node]:
         """Return the columns of a row that are a foreign key to a table, or find its row again; otherwise nothing."""
-        table = self._scope.relation(side.rtindex) if side.label == "RANGETBLREF" else None
-        if table is None or table.rtekind != pg.TABLE or table.tablesample or not table.inh:
+        table = self._scope.relation(side.rtindex)
+        if table.tablesample or not table.inh:
             return []
         catalogue = self._scope.catalogue
         if table.relid in catalogue.secured:  # a policy can hide the row, which a view's owner sees
@@ -127,16 +118,15 @@ class _GuaranteedRows:
         rows: set[tuple[Scope, int]] = set()
         pairs: dict[tuple[int, int, int], frozenset[int]] = {}
         for each in conditions:
-            if side.rtindex in self._scope.relations_in(each):
-                here, there = self._reference(each, side.rtindex)
-                origin = self._scope.column_origin(there) if there else None
-                if there is None or origin is None:
-                    return []
-                around, column = origin
-                columns.append(there)
-                rows.add((around, column.varno))
-                of = around.relation(column.varno).relid
-                pairs[of, column.varattno, here.varattno] = catalogue.equalities[each.opno]
+            here, there = self._reference(each, side.rtindex)
+            origin = self._scope.column_origin(there) if there else None
+            if there is None or origin is None:
+                return []
+            around, column = origin
+            columns.append(there)
+            rows.add((around, column.varno))
+            of = around.relation(column.varno).relid
+            pairs[of, column.varattno, here.varattno] = catalogue.equalities[each.opno]
         itself = all(of == table.relid and one == other for of, one, other in pairs)
         found = itself or any(_consists_of(key, table.relid, pairs, catalogue) for key in catalogue.foreign_keys)
         return columns if found and len(rows) == 1 else []
@@ -176,7 +166,7 @@ class _GuaranteedRows:
     def _parameter_equation(self, condition: Node) -> tuple[Node, int]:
         """Return the column and the parameter that a condition equates; 0 for any other condition."""
         for one, other in self._scope.equated(condition):
-            if one.label == "VAR" and other.label == "PARAM":
+            if one.label == "VAR" and not one.varlevelsup and other.label == "PARAM":
                 return one, other.paramid
         return condition, 0
 
@@ -205,8 +195,8 @@ class _GuaranteedRows:
         return condition, None
 
     def _is_never_null(self, variable: Node) -> bool:
-        """Return whether a column is never null; unless `filtered`, before the conditions, which filter nulls out."""
-        if self._filtered or variable.varlevelsup:
+        """Return whether a column is never null before the conditions, which filter nulls out."""
+        if variable.varlevelsup:
             return self._inference.expression(self._scope, variable).never_null
         declared = self._inference.column(self._scope, variable).never_null
         return declared and not self._scope.joins.outer_joins(variable.varno, filtered=False)
@@ -225,14 +215,16 @@ class _GuaranteedRows:
         return (
             source is not None
             and self._inference.null_if_any(self._scope, source.required).never_null
-            and returns_at_least_one(source, self._inference, valid_session=self._valid_session)
+            and returns_at_least_one(
+                source, self._inference, valid_session=self._valid_session and not relation.functions
+            )
         )
 
 
 def _looks_up_session(calls: Iterable[Node]) -> bool:
     """Return whether a function is passed `$1`, the session."""
     arguments = [argument for call in calls if call.label == "FUNCEXPR" for argument in call.args or []]
-    return any(each.label == "PARAM" and each.paramkind == pg.EXTERNAL and each.paramid == 1 for each in arguments)
+    return any(each.paramid == 1 for each in arguments)
 
 
 def _consists_of(

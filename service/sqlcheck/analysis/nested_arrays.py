@@ -11,8 +11,7 @@ def makes_nested(scope: Scope, node: Node) -> bool:
         case "ARRAYEXPR":
             return bool(node.multidims)
         case "AGGREF" | "WINDOWFUNC":
-            function = scope.catalogue.functions.get(node.aggfnoid or node.winfnoid)
-            return bool(function and function.signature == "array_agg(anyarray)")
+            return scope.catalogue.functions[node.aggfnoid or node.winfnoid].signature == "array_agg(anyarray)"
         case "SUBLINK" if node.subLinkType == pg.ARRAY:
             return type_of(scope.child(node.subselect).targets[0].expr) in scope.catalogue.arrays
         case _:
@@ -24,12 +23,10 @@ def levels_below(scope: Scope, node: Node) -> int:
     inner = scope
     parts: list[Node] = []
     match node.label:
-        case "ARRAYEXPR":
-            parts = node.elements or []
         case "COALESCEEXPR" | "MINMAXEXPR" | "NULLIFEXPR" | "OPEXPR" | "WINDOWFUNC":
             parts = node.args or []
         case "CASEEXPR":
-            parts = [*(each.result for each in node.args), *filter(None, [node.defresult])]
+            parts = [*(each.result for each in node.args), node.defresult]
         case "SUBSCRIPTINGREF" if node.reflowerindexpr:
             parts = [node.refexpr]
         case "AGGREF":
@@ -40,7 +37,7 @@ def levels_below(scope: Scope, node: Node) -> int:
         case "VAR":
             around = scope.ancestor(node.varlevelsup)
             inner, shown = around.shown_expression(node)
-            position = None if inner is around else around.position(node.varno, node.varattno)
+            position = around.position(node.varno, node.varattno)
             found = shown if position is None else inner.targets[position].expr  # of a set operation, its first query's
             parts = [found] if found else []
         case label if label in CASTS:

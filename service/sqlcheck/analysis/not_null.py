@@ -86,7 +86,7 @@ def _parts(scope: "Scope", node: Any) -> Iterator[Node]:  # noqa: ANN401 - a nod
             parts = [scope.aliased_expression(node)] if not node.varlevelsup and scope.is_aliased(node) else []
         case "OPEXPR" if _is_strict(scope, node.opno):
             parts = node.args
-        case "FUNCEXPR" if (function := scope.catalogue.functions.get(node.funcid)) and function.is_strict:
+        case "FUNCEXPR" if scope.catalogue.functions[node.funcid].is_strict:
             parts = node.args or []
         case "BOOLEXPR" if node.boolop == "not":
             parts = node.args
@@ -103,13 +103,9 @@ def _parts(scope: "Scope", node: Any) -> Iterator[Node]:  # noqa: ANN401 - a nod
 
 def _columns(parts: Iterable[Node]) -> set[Variable]:
     """Return the columns of this query, and the parameters, among some expressions."""
-    return {
-        as_variable(each)
-        for each in parts
-        if (each.label == "VAR" and not each.varlevelsup) or (each.label == "PARAM" and each.paramkind == pg.EXTERNAL)
-    }
+    own = [each for each in parts if each.label in {"VAR", "PARAM"} and not (each.varlevelsup or each.paramkind)]
+    return {as_variable(each) for each in own}
 
 
 def _is_strict(scope: "Scope", operator: int) -> bool:
-    function = scope.catalogue.functions.get(scope.catalogue.operators.get(operator, 0))
-    return bool(function and function.is_strict)
+    return scope.catalogue.functions[scope.catalogue.operators[operator]].is_strict

@@ -42,7 +42,7 @@ class Nullability:
 
     def in_another_row(self) -> "Nullability":
         """Return it for the value of another row, whose outer joins say nothing about this row."""
-        return attrs.evolve(self, outer_joins=frozenset(), reason=self.why if self.known else "")
+        return attrs.evolve(self, outer_joins=frozenset(), reason=self.why)
 
 
 NEVER, UNKNOWN = Nullability(), Nullability(known=False)
@@ -67,13 +67,13 @@ def null_if_any(values: Iterable[Nullability]) -> Nullability:
 
 def null_if_all(values: Sequence[Nullability]) -> Nullability:
     """Return the nullability of an expression that is null only if all its values are."""
-    elements = all(each.elements_not_null for each in values)
-    if len(values) == 1 or any(each.never_null for each in values):
-        return attrs.evolve(values[0] if len(values) == 1 else NEVER, elements_not_null=elements)
+    if len(values) == 1:
+        return values[0]
     by_joins = [each.outer_joins for each in values if each.known and not each.reason]
     if not by_joins:
-        return Nullability(known=False, elements_not_null=elements)
+        return UNKNOWN
     together = (frozenset().union(*joins) for joins in product(*by_joins))
+    elements = all(each.elements_not_null for each in values)
     return Nullability(frozenset(joins for joins in together if not _impossible(joins)), elements_not_null=elements)
 
 

@@ -24,7 +24,7 @@ from service.sqlcheck.analysis.scope import COMPUTED, Scope
 from service.sqlcheck.analysis.written_rows import generated_value, is_kept, missing_row, written_values
 
 NEVER_NULL = {
-    *("BOOLEANTEST", "DISTINCTEXPR", "GROUPINGFUNC", "MERGESUPPORTFUNC", "NEXTVALUEEXPR", "NULLTEST", "ROWEXPR"),
+    *("BOOLEANTEST", "DISTINCTEXPR", "GROUPINGFUNC", "MERGESUPPORTFUNC", "NULLTEST", "ROWEXPR"),
     "CASETESTEXPR",  # an element of an array of which each is cast
 }
 NULL_IF_ANY = CASTS | {"BOOLEXPR", "JSONISPREDICATE", "JSONVALUEEXPR", "ROWCOMPAREEXPR"}
@@ -173,14 +173,13 @@ class NullabilityInference:
             return UNKNOWN
         if node.paramkind:  # the left side of a comparison with a subquery, which is examined there
             return NEVER
+        if self._assumptions.is_not_null(scope, as_variable(node)):
+            return NEVER
         if argument := scope.argument(node):
-            found = self.expression(*argument)
-        elif self._parameters[node.paramid - 1]:
-            found = Nullability(reason=f"${node.paramid} may be null", from_input=True, elements_not_null=True)
-        else:
-            return Nullability(elements_not_null=True)
-        known = self._assumptions.is_not_null(scope, as_variable(node))
-        return Nullability(elements_not_null=found.elements_not_null) if known else found
+            return self.expression(*argument)
+        if self._parameters[node.paramid - 1]:
+            return Nullability(reason=f"${node.paramid} may be null", from_input=True, elements_not_null=True)
+        return Nullability(elements_not_null=True)
 
     def _variable(self, scope: Scope, node: Node) -> Nullability:
         relation, variable = scope.relation(node.varno), as_variable(node)
@@ -208,11 +207,9 @@ class NullabilityInference:
 
     def _is_filtered(self, scope: Scope, node: Node) -> bool:
         """Return whether a condition excludes nulls from a column: of old rows, not of those that a rule returns."""
-        is_target = node.varno == scope.query.resultRelation
-        updated = is_target and scope.query.commandType == pg.UPDATE
+        updated = node.varno == scope.query.resultRelation and scope.query.commandType == pg.UPDATE
         in_old_row = node.varreturningtype == pg.OLD or scope in self._assumptions.writing
-        is_old = in_old_row or not updated or is_kept(scope, node)
-        is_old = is_old and not (is_target and scope.is_replaced)
+        is_old = (in_old_row or not updated or is_kept(scope, node)) and not scope.is_replaced
         return is_old and (node.varno, node.varattno, pg.DEFAULT) in scope.joins.not_null_columns
 
     def _unmatched_by(self, join: OuterJoin) -> frozenset[frozenset[OuterJoin]]:
@@ -271,10 +268,10 @@ class NullabilityInference:
         found: list[Nullability] = []
         passed: set[Variable] = set()
         for when in node.args:
-            not_null = passed | (set() if node.arg else not_null_if_true(scope, when.expr))
+            not_null = passed | not_null_if_true(scope, when.expr)
             found.append(self.expression_assuming(scope, not_null, when.result))
-            passed |= set() if node.arg else not_null_if_false(scope, when.expr)
-        if node.defresult is None or is_null_constant(node.defresult):
+            passed |= not_null_if_false(scope, when.expr)
+        if is_null_constant(node.defresult):
             return attrs.evolve(null_if_any(found), known=False)
         return null_if_any([*found, self.expression_assuming(scope, passed, node.defresult)])
 

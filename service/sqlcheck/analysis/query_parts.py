@@ -9,10 +9,10 @@ from service.sqlcheck.analysis.node_tree import Node, walk
 
 def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
     """Yield the operands of a conjunction, except `true`."""
-    if condition is not None and condition.label == "BOOLEXPR" and condition.boolop == "and":
+    if condition is not None and condition.boolop == "and":
         for each in condition.args:
             yield from conjuncts(each)
-    elif condition is not None and not (condition.label == "CONST" and (condition.constvalue or [])[:1] == [1]):
+    elif condition is not None and (condition.constvalue or [])[:1] != [1]:
         yield condition
 
 

@@ -15,7 +15,7 @@ from service.sqlcheck.analysis.query_parts import conjuncts, is_alias, is_table
 
 MAX_DEPTH = 20  # of nested calls: a function can call itself
 # What a condition can be about, beside columns.
-COMPUTED = {"AGGREF", "COALESCEEXPR", "FIELDSELECT", "FUNCEXPR", "OPEXPR", "SUBSCRIPTINGREF"}
+COMPUTED = {"AGGREF", "COALESCEEXPR", "FUNCEXPR", "OPEXPR", "SUBSCRIPTINGREF"}
 
 
 @attrs.define(eq=False)
@@ -118,12 +118,11 @@ class Scope:
         if relation.rtekind == pg.CTE:
             user = None if self.is_recursive(number) else (id(self), number)
             return self.ancestor(relation.ctelevelsup).child(self.cte(relation).ctequery, user)
-        if relation.rtekind == pg.TABLE and relation.relkind == "v":
+        if relation.relkind == "v":
             view = self.catalogue.view(relation.relid)
             return self.child(view, number) if view else None
         if relation.rtekind == pg.FUNCTION and len(relation.functions) == 1:
-            call = relation.functions[0].funcexpr
-            return self.function_body(call) if call.label == "FUNCEXPR" else None
+            return self.function_body(relation.functions[0].funcexpr)
         return None
 
     def is_recursive(self, number: int) -> bool:
@@ -198,7 +197,7 @@ class Scope:
         # A volatile function can return rows that it has written itself, and FOR UPDATE those of other transactions.
         query = inner.query
         is_read = query.commandType == pg.SELECT and not query.rowMarks and not self.is_volatile(relation.functions)
-        if shown is None or not (written or inner is scope or is_read):
+        if shown is None or not (written or is_read):
             return None
         shown = strip_relabels(shown)
         return inner.column_origin(shown, written=written) if shown.label == "VAR" else None
@@ -209,10 +208,9 @@ class Scope:
         It belongs to this query if the variable is of a join or of GROUP BY, and otherwise to the source of the
         relation. It is None for a table, for a set operation, and for a whole row.
         """
-        if is_alias(self.relation(variable.varno)):
-            return self, self.aliased_expression(variable) if variable.varattno > 0 else None
-        source = self.source(variable.varno)
-        position = None if source is None else self.position(variable.varno, variable.varattno)
+        if self.is_aliased(variable):
+            return self, self.aliased_expression(variable)
+        source, position = self.source(variable.varno), self.position(variable.varno, variable.varattno)
         if source is None or source.query.setOperations or position is None:
             return source or self, None
         return source, source.targets[position].expr
@@ -239,11 +237,10 @@ class Scope:
         quals = [self.query.jointree.quals, self.query.havingQual] if self.query.commandType == pg.SELECT else []
         conditions = [each for condition in quals for each in conjuncts(condition)]
         parts = [part for each in conditions for part in parts_not_null_if_true(self, each)]
-        computed = [each for each in parts if each.label in COMPUTED]
-        return [each for each in computed if not self.is_volatile(each)]
+        return [each for each in parts if not self.is_volatile(each)]
 
     def is_volatile(self, expression: Any) -> bool:  # noqa: ANN401 - a node, a list of them, or None
         """Return whether an expression calls a volatile function."""
         operators, functions = self.catalogue.operators, self.catalogue.functions
-        called = (functions.get(node.funcid or operators.get(node.opno or 0, 0)) for node, _ in walk(expression))
+        called = (functions.get(node.funcid or operators.get(node.opno)) for node, _ in walk(expression))
         return any(each and each.is_volatile for each in called)

@@ -50,7 +50,7 @@ NEVER_NULL_SETS = _words("""
 """)
 # Functions that return arrays without null elements.
 ELEMENTS_NOT_NULL = _words("""
-    string_to_array(text,text) regexp_split_to_array array_positions
+    string_to_array(text,text) regexp_split_to_array
 """)
 # Aggregates, and window functions of a frame, that are null only if there are no rows, or only nulls, in it.
 AGGREGATES = _words("""

@@ -11,7 +11,7 @@ def is_intercepted(scope: Scope) -> bool:
     query, table = scope.query, scope.relation(scope.query.resultRelation)
     commands = {query.commandType, *([pg.UPDATE] if query.onConflict else [])}
     commands |= {each.commandType for each in query.mergeActionList or []}
-    if query.commandType in {pg.UPDATE, pg.MERGE} and table.relkind == "p":
+    if table.relkind == "p":
         commands |= {pg.INSERT, pg.DELETE}  # of a row that changes its partition
     return table.relkind not in {"r", "p"} or any((table.relid, each) in scope.catalogue.triggers for each in commands)
 
@@ -34,8 +34,7 @@ def missing_row(query: Node, node: Node) -> str:
     if node.varno == query.resultRelation:
         commands = {each.commandType for each in actions} or {query.commandType}
         missing = {row for command, row in ((pg.INSERT, pg.OLD), (pg.DELETE, pg.NEW)) if command in commands}
-        which = "old" if node.varreturningtype == pg.OLD else "new"
-        return f"there may be no {which} row" if node.varreturningtype in missing else ""
+        return "there may be no such row" if node.varreturningtype in missing else ""
     merged = any(action.matchKind == pg.NOT_MATCHED_BY_SOURCE for action in actions)
     return "the source may have no row" if merged else ""
 
@@ -43,10 +42,10 @@ def missing_row(query: Node, node: Node) -> str:
 def written_values(scope: Scope, node: Node) -> list[Node]:
     """Return the values of which a returned column is one; none if it can have others, such as those of a trigger."""
     query = scope.query
-    if node.varno != query.resultRelation or query.commandType not in {pg.INSERT, pg.UPDATE} or is_intercepted(scope):
+    if node.varno != query.resultRelation or is_intercepted(scope):
         return []
     values = [each.expr for each in query.targetList or [] if each.resno == node.varattno]
-    if query.onConflict and query.onConflict.action == pg.DO_UPDATE:
+    if query.onConflict and query.onConflict.onConflictSet:
         updated = [each.expr for each in query.onConflict.onConflictSet if each.resno == node.varattno]
         return [*values, *updated] if values and updated else []
     return values

@@ -27,7 +27,7 @@ def find_disallowed_values(description: Description) -> Iterator[Problem]:
     """Find constants that are compared with a column, or written to it, although its CHECK does not allow them."""
     for allowed, value in _uses(description.scope) if description.scope else ():
         parts = [part for part, _ in walk(value)]
-        constants = [part for part in parts if part.label == "CONST" and part.consttype in TEXT_TYPES]
+        constants = [part for part in parts if part.consttype in TEXT_TYPES]
         is_constant = {part.label for part in parts} <= VALUE_LABELS | CASTS | {"COERCETODOMAIN"}
         for text in map(constant_text, constants) if allowed and is_constant else ():
             if text and text.rstrip() not in {each.rstrip() for each in allowed}:
@@ -38,14 +38,11 @@ def find_disallowed_values(description: Description) -> Iterator[Problem]:
 def _uses(scope: Scope) -> Iterator[tuple[set[str], Node]]:
     """Yield the texts that CHECKs allow, with each expression that is compared with such a text or becomes one."""
     for inner, node in scope.nodes():
-        is_equality = node.opno in inner.catalogue.equalities and (node.label == "OPEXPR" or node.useOr)
-        if is_equality and node.inputcollid not in inner.catalogue.nondeterministic:
+        if node.opno in inner.catalogue.equalities and node.inputcollid not in inner.catalogue.nondeterministic:
             one, other = node.args
             yield from ((_allowed(inner, one), other), (_allowed(inner, other), one))
     for written in writing_queries(scope):
         table = written.relation(written.query.resultRelation).relid
-        if {(table, pg.INSERT), (table, pg.UPDATE)} & written.catalogue.triggers:
-            continue  # the trigger can replace the value
         for target in (target for targets, _ in target_lists(written.query) for target in targets):
             yield _texts(written.catalogue, (type_of(target.expr), 0), (table, target.resno)), target.expr
 
@@ -69,19 +66,15 @@ def _texts(catalogue: Catalogue, *owners: tuple[int, int]) -> set[str]:
 
 def _is_null_test(condition: Node) -> bool:
     """Return whether a condition is ``kind is null``, which no text fulfils."""
-    return (
-        condition.label == "NULLTEST"
-        and condition.nulltesttype == pg.IS_NULL
-        and strip_relabels(condition.arg).label in COLUMN_LABELS
-    )
+    return condition.nulltesttype == pg.IS_NULL and strip_relabels(condition.arg).label in COLUMN_LABELS
 
 
 def _values(condition: Node, catalogue: Catalogue) -> set[str]:
     """Return the texts for which a condition on a column is true; nothing if it can be true for any other text."""
-    if condition.label == "BOOLEXPR" and condition.boolop == "or":
+    if condition.boolop == "or":
         arms = [_values(each, catalogue) for each in condition.args if not _is_null_test(each)]
         return set().union(*arms) if all(arms) else set()
-    equal = condition.label == "OPEXPR" or (condition.label == "SCALARARRAYOPEXPR" and condition.useOr)
+    equal = condition.label in {"OPEXPR", "SCALARARRAYOPEXPR"}
     if not equal or condition.opno not in catalogue.equalities or condition.inputcollid in catalogue.nondeterministic:
         return set()
     column, values = ([node for node, _ in walk(side)] for side in condition.args)

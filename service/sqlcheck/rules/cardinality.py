@@ -19,7 +19,7 @@ def check_cardinality(description: Description) -> Iterator[Problem]:
     if problem := _problem(description):
         yield "cardinality", statement.returns_line, problem
     for around, node in scope.nodes() if scope else ():
-        if node.label == "SUBLINK" and node.subLinkType in SCALAR:
+        if node.subLinkType in SCALAR:
             subquery = around.child(node.subselect)
             if not returns_at_most_one(subquery):
                 sentence = "a subquery used as a value can return several rows"

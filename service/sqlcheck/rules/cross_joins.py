@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.max_rows import FunctionalDependencies
 from service.sqlcheck.analysis.query_parts import joined_relations
@@ -20,8 +19,6 @@ def find_cross_joins(description: Description) -> Iterator[Problem]:
 
 def _pairs(scope: Scope) -> Iterator[tuple[str, str]]:
     """Yield the names of unconnected relations of a query."""
-    if scope.query.commandType == pg.MERGE or not scope.query.jointree:
-        return
     dependencies = FunctionalDependencies(scope, bounded=True)
     relations = joined_relations(scope.query.jointree)
     groups = [{number} for number in relations]

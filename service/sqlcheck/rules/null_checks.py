@@ -11,7 +11,6 @@ from service.sqlcheck.analysis.joins import OuterJoin
 from service.sqlcheck.analysis.max_rows import FunctionalDependencies
 from service.sqlcheck.analysis.node_tree import Node, own_variables
 from service.sqlcheck.analysis.nullability import UNKNOWN, Nullability
-from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.findings import Problem
 from service.sqlcheck.row_classes import Annotation, Row
 from service.sqlcheck.rules.json_fields import nested_values
@@ -40,15 +39,10 @@ def _in_a_row(description: Description, nulls: Nullability) -> Nullability:
     if description.scope is None or first is None:
         return nulls
     first = description.scope.without_alias(first)
-    if first.label != "VAR" or not _is_null_without_row(description, description.scope, first):
+    # If it is not null in a row that exists, it is null for sure if an outer join finds none, unlike `coalesce(…)`.
+    if first.label != "VAR" or not description.nullability.column(description.scope, first).never_null:
         return nulls
     return nulls.beside(_query_nullability(description)[0])
-
-
-def _is_null_without_row(description: Description, scope: Scope, column: Node) -> bool:
-    """Return whether a column is null for sure if an outer join finds no row, unlike `coalesce(…)` over that join."""
-    is_of_table = scope.column_origin(column, written=True) is not None
-    return is_of_table or description.nullability.column(scope, column).never_null
 
 
 def check_nullability(description: Description, row: Row | Annotation | None) -> Iterator[Problem]:
@@ -70,8 +64,8 @@ def check_nullability(description: Description, row: Row | Annotation | None) ->
 def find_not_in(description: Description) -> Iterator[Problem]:
     """Find comparisons with all rows of a subquery that can contain a null: they are then never true."""
     for scope, node in description.scope.nodes() if description.scope else ():
-        is_negated = node.label == "BOOLEXPR" and node.boolop == "not" and node.args[0].subLinkType == pg.ANY
-        if is_negated or (node.label == "SUBLINK" and node.subLinkType == pg.ALL):
+        is_negated = node.boolop == "not" and node.args[0].subLinkType == pg.ANY
+        if is_negated or node.subLinkType == pg.ALL:
             subquery = scope.child((node.args[0] if is_negated else node).subselect)
             for nulls in description.nullability.columns(subquery):
                 if nulls.known and not nulls.never_null:
@@ -118,13 +112,10 @@ def _check_first_column(description: Description) -> Iterator[Problem]:
     statement, [first, *others] = description.statement, [*_query_nullability(description), UNKNOWN]
     if not description.columns or any(marker.name == description.columns[0].name for marker in statement.not_null):
         return
-    if first.never_null:
-        return
     name, why = description.columns[0].name, first.why
     if first.known and not first.reason:
-        many = statement.cardinality == Cardinality.MANY
         joins = frozenset().union(*first.outer_joins)
-        single = not many or all(FunctionalDependencies(join.scope).has_single_row(join.preserved) for join in joins)
+        single = all(FunctionalDependencies(join.scope).has_single_row(join.preserved) for join in joins)
         if single and not any(_remains(description, join, each) for join in joins for each in others):
             return
         why = "an outer join leaves only some rows unmatched"
@@ -143,11 +134,11 @@ def _remains(description: Description, missing: OuterJoin, column: Nullability) 
 def _refers_to(description: Description, join: OuterJoin, missing: OuterJoin) -> bool:
     """Return whether the condition or the lateral source of an outer join uses columns that `missing` makes null."""
     side = join.node.rarg if join.preserved is join.node.larg else join.node.larg
-    source = join.scope.relation(side.rtindex).fields if side.label == "RANGETBLREF" else {}
+    source = join.scope.relation(side.rtindex)
     return any(
         {missing}
         in description.nullability.expression(join.scope, Node("VAR", {**node.fields, "varlevelsup": 0})).outer_joins
-        for node in own_variables([join.node.quals, source.get("subquery"), source.get("functions")])
+        for node in own_variables([join.node.quals, source.subquery, source.functions])
     )
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from pglast import ast
-from pglast.enums import A_Expr_Kind
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Description
@@ -34,20 +33,17 @@ def writing_queries(scope: Scope) -> Iterator[Scope]:
 
 def target_lists(query: Node) -> Iterator[tuple[list[Node], bool]]:
     """Yield the targets of each write, and whether it inserts a row."""
-    if query.commandType in {pg.INSERT, pg.UPDATE}:
-        yield [each for each in query.targetList or [] if not each.resjunk], query.commandType == pg.INSERT
+    yield [each for each in query.targetList or [] if not each.resjunk], query.commandType == pg.INSERT
     if query.onConflict and query.onConflict.onConflictSet:
         yield query.onConflict.onConflictSet, False
     for action in query.mergeActionList or []:
-        if action.commandType in {pg.INSERT, pg.UPDATE}:
-            yield action.targetList or [], action.commandType == pg.INSERT
+        yield action.targetList or [], action.commandType == pg.INSERT
 
 
 def _table(scope: Scope) -> int:
-    """Return the oid of the table that is written; 0 for a view, or if a trigger can fill the row."""
-    relation = scope.relation(scope.query.resultRelation)
-    fills = relation.relkind not in {"r", "p"} or (relation.relid, pg.INSERT) in scope.catalogue.triggers
-    return 0 if fills else int(relation.relid)
+    """Return the oid of the table or view that is written; 0 if a trigger can fill the row."""
+    table: int = scope.relation(scope.query.resultRelation).relid
+    return 0 if (table, pg.INSERT) in scope.catalogue.triggers else table
 
 
 def _missing_columns(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Problem]:
@@ -84,7 +80,7 @@ def _swapped_conditions(description: Description) -> Iterator[Problem]:
     if len(named) == 1:
         tables[""] = named[0].relname
     for node in description.parsed.nodes:
-        is_operator = isinstance(node, ast.A_Expr) and node.kind == A_Expr_Kind.AEXPR_OP
+        is_operator = isinstance(node, ast.A_Expr)
         if not is_operator or node.name[-1].sval != "=":
             continue
         rows = isinstance(node.lexpr, ast.RowExpr) and isinstance(node.rexpr, ast.RowExpr)

@@ -9,17 +9,17 @@ select tags, tags || array['a'], array_append(tags, 'a'), array_replace(tags, 'a
 -- never, who knows, who knows
 with recursive down as (select id, array[id] as path, tags from maker union all select toy.id, 0 || path || toy.id, tags || 'a'::text from down inner join toy on toy.maker = down.id) select path, tags || 'a'::text, tags from down;
 
--- never, who knows, never, who knows
-select array_agg(id) over (), array_agg(note) over (), ('{1,2}'::integer[])[1:2], tags[1:2] from maker;
+-- never, who knows, who knows, never, who knows
+select array_agg(id) over (), array_agg(note) over (), array_agg(array[note]) over (), ('{1,2}'::integer[])[1:2], tags[1:2] from maker;
 
 -- never, who knows, who knows, never
 select array[array[id], array[1]], array[array[note]], array_agg(tags), array(select array[toy.id] from toy) from maker group by id;
 
--- never, who knows, who knows
-select array_replace(array['a'], 'a', 'b'), array_replace(array['a'], 'a', null), 'a'::text::text[] from maker;
+-- never, who knows, who knows, who knows
+select array_replace(array['a'], 'a', 'b'), array_replace(array['a'], 'a', null), 'a'::text::text[], array[name] || note from maker;
 
--- never, never, who knows
-select array[1]::text[], array['a']::varchar[], array(select now())::time[] from maker;
+-- never, never, who knows, never
+select array[1]::text[], array['a']::varchar[], array(select now())::time[], array[]::text[] from maker;
 
 -- who knows
 select case when note is not null then array_agg(note) over (order by id) else '{}' end from maker;
@@ -29,3 +29,6 @@ select case when id > 1 then array[id] end, (select array_agg(id) from toy group
 
 -- never, never, who knows, who knows
 select percentile_cont(array[0.5, 0.9]) within group (order by id), percentile_disc('{0.5}'::float8[]) within group (order by name), percentile_cont(array[0.5, null]) within group (order by id), percentile_disc(0.5) within group (order by tags) from maker group by note;
+
+-- never
+select page.ids from (select array_agg(id) as ids from maker group by name) as page where page.ids <> '{}';

@@ -39,8 +39,8 @@ select note, min(note) from maker group by note having note is not null and coun
 -- never, never, never
 select toy.price + maker.id, maker.id, array_agg(maker.name) from toy left join maker on maker.id = toy.maker group by toy.price, maker.id having toy.price > 0 and maker.id > 0;
 
--- never, who knows, who knows, who knows
-select (array_agg(id order by made))[1], (array_agg(note))[1], (array_agg(id))[2], (array_agg(tags))[1] from maker group by name;
+-- never, who knows, who knows, who knows, who knows
+select (array_agg(id order by made))[1], (array_agg(note))[1], (array_agg(id))[2], (array_agg(array[id]))[1], (string_to_array(name, ','))[1] from maker group by name;
 
 -- who knows
 select (array_agg(id))[1] from maker;
@@ -51,14 +51,14 @@ select id, count(*), grouping(id) from maker group by grouping sets ((id), ());
 -- never, never, who knows, never, never
 select row_number() over (), rank() over (order by id), lag(id) over (), lag(id, 1, 0) over (), ntile(2) over () from maker;
 
--- never, who knows, never
-select sum(id) over (order by id), sum(id) over (rows between 1 following and 2 following), first_value(name) over () from maker;
+-- never, who knows, never, who knows, who knows
+select sum(id) over (order by id), sum(id) over (rows between 1 following and 2 following), first_value(name) over (), sum(id) filter (where id > 1) over (), unlike_lag(id, 1, 0) over () from maker;
 
 -- never, itself, never, never, never, never, who knows, never
 select 1, null::text, 'a'::text, array[1], now(), current_date, current_schema, row(1, null);
 
--- never, who knows, who knows
-select greatest(id, null), least(note, note), nullif(id, 1) from maker;
+-- never, who knows, who knows, who knows, never
+select greatest(id, null), least(note, note), nullif(id, 1), coalesce(opaque(), opaque()), (note = 'a') is true from maker;
 
 -- never, never, never, never
 select name collate "C", name::varchar(3), id::text, id::bigint from maker;
@@ -67,7 +67,7 @@ select name collate "C", name::varchar(3), id::text, id::bigint from maker;
 select lower(name), upper(note), substring(name from 1 for 2), substring(name from 'b+'), array_length(tags, 1), cardinality(tags) from maker;
 
 -- itself, never, never, never, who knows
-select extract(year from made), extract(epoch from now()), extract(day from now()), date_trunc('day', now()), to_char(now(), 'YYYY') from maker;
+select extract(year from made), extract(day from current_date), extract(day from now()), date_trunc('day', now()), to_char(now(), 'YYYY') from maker;
 
 -- never, never, never, never, never, never
 select concat(note, 'a'), concat(variadic tags), json_build_object('a', note), jsonb_build_array(note), to_jsonb(name), json_object('a': note) from maker;
@@ -124,7 +124,7 @@ select json_arrayagg(note), json_objectagg(name : note absent on null), json_sca
 select data -> 'a', data ->> 'b', data ->> 'c' from toy where jsonb_typeof(data -> 'a') = 'number' and (data ->> 'b')::integer > 1;
 
 -- never, itself, never, never
-select tags[1:2], tags[1:length(note)], name is json, json(name) from maker;
+select tags[2:], tags[1:length(note)], name is json, json(name) from maker;
 
 -- never, never, never, never
 select array_agg(note) over (order by id), json_agg(note) over (), max(name) over (), array_agg(id) over () from maker;
@@ -146,3 +146,6 @@ select sum(id), count(*) from maker having sum(id) > 1;
 
 -- itself, itself
 select max(note), max(made) from maker group by name having max(note) > 'a' or max(made) is not null;
+
+-- itself
+select case when note is not null then 'a' else note end from maker;

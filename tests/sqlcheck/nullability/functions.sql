@@ -31,7 +31,7 @@ select generate_series(1, 2), generate_series(1, 3);
 select generate_series(1, 2), @@@ 1;
 
 -- never
-select current_date from current_date;
+select today from current_date as today;
 
 -- never, who knows
 select e.key, e.value from toy cross join jsonb_each_text(toy.data) as e (key, value);
@@ -72,6 +72,9 @@ select id, name from audited();
 -- itself, never
 select note, id from gones();
 
+-- who knows, who knows
+select found.id, (gone_of(1)).id from gone_of(1) as found;
+
 -- itself, never, itself
 select first.note, first.id, (first_gone()).note from first_gone() as first;
 
@@ -86,3 +89,6 @@ select done(), d from done() as d;
 
 -- itself, never
 select second_of(null, 1), second_of(1, null);
+
+-- itself
+select other_of(1, null);

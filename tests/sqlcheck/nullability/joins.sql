@@ -12,8 +12,8 @@ select maker.id, toy.id, coalesce(toy.maker, maker.id) from maker full join toy 
 -- never
 select id from maker full join toy using (id);
 
--- join, never
-select maker.id, toy.id from maker full join toy on toy.maker = maker.id where toy.price > 1;
+-- join, never, itself
+select maker.id, toy.id, toy.maker from maker full join toy on toy.maker = maker.id where toy.price > 1;
 
 -- never
 select toy.id from maker left join toy on toy.maker = maker.id where toy.price > 1;
@@ -218,3 +218,36 @@ with recursive up (a, b) as (select 1, 1 union select coalesce(up.b, maker.id), 
 
 -- join, join, never
 select coalesce(lag(maker.id, 1, maker.id) over (), toy.id), coalesce(first_value(maker.id) over (), toy.id), coalesce(max(maker.id) over (), toy.id) from maker full join toy on toy.maker = maker.id;
+
+-- join
+select page.id from (select owner.id, maker.name from owner full join maker on maker.id = owner.maker) as page where page.name <> '';
+
+-- join
+select b.id from owner as a left join owner as b on b.id = a.maker;
+
+-- join
+select m.name from owner as a cross join toy as t left join maker as m on t.id = a.maker;
+
+-- join
+select l.name from toy cross join maker as z cross join lateral (select m.name from owner as b left join maker as m on z.id = b.maker) as l;
+
+-- itself, itself, itself
+select maker.note, a.note, b.note from maker cross join maker as a cross join maker as b where maker.note is null and a.note =? 'a' and b.note =? any (array['a']);
+
+-- itself, itself
+select a.note, b.note from maker as a cross join maker as b where a.note <> all (select label from box) and coalesce(b.note, opaque()::text) <> opaque()::text;
+
+-- never, never
+select upper(note), tags[1] from maker where upper(note) <> '' and tags[1] = 'a';
+
+-- join
+select j.data from (maker left join toy on toy.maker = maker.id) as j where j = j;
+
+-- join
+select maker.id from (select maker from owner union all select 1) as page left join maker on maker.id = page.maker;
+
+-- join
+select page.id from (select maker.id, maker.name from toy left join maker on maker.id = toy.maker) as page cross join box where box.size > 1;
+
+-- join
+select name from (select name, case when price > 1 then name else '' end as shown from toy left join maker on maker.id = toy.maker) as page where shown <> 'a';

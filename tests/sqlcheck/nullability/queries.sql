@@ -74,3 +74,6 @@ with recursive r (id, n) as (select 1, 1 union all select case when r.id = 1 the
 
 -- never
 with "a b" as (select note from maker), "c d" as (select id from maker) select id from "c d";
+
+-- itself
+select page.note from toy cross join maker cross join lateral (select m.note from toy as t cross join maker as m where maker.note is not null) as page;

@@ -18,10 +18,10 @@ create function strict_twice(n integer) returns integer language sql immutable s
 create function first_toy() returns integer language sql stable as $$ select id from toy limit 1 $$;
 create function toys_of(of integer) returns table (id integer, price numeric, note text) language sql stable as $$ select toy.id, toy.price, maker.note from toy inner join maker on maker.id = toy.maker where maker.id = of $$;
 create function pair(out a integer, out b text) language sql as $$ select 1, null::text $$;
-create function truncated() returns void language sql as $$ truncate late $$;
+create function truncated() returns integer language sql as $$ truncate late; select 1 $$;
 create function opaque() returns integer language plpgsql as $$ begin return null; end $$;
 create function again(n integer) returns integer language plpgsql as $$ begin return n; end $$;
-create or replace function again(n integer) returns integer language sql as $$ select again(n) $$;
+create or replace function again(n integer) returns integer language sql as $$ select (select again(n)) $$;
 create function broken(n integer) returns integer language sql as $$ select 1 $$;
 create function some_default(n integer default null) returns integer language sql as $$ select 1 $$;
 create operator @#@ (function = rank, rightarg = text);
@@ -47,6 +47,8 @@ create table pet (
     gap text not null check (gap in ('a', null)),
     number text not null check (number::integer::text in ('1', '2')),
     written text not null check (written = any ('{a,b}'::text[])),
+    barred text check (not (barred = 'a')), far text check (far is distinct from 'a'), loud text check (loud = upper('a')),
+    open text check (open is not null or open in ('a', 'b')),
     mood text check (mood is null or mood in ('glad', 'sad')),
     other text check (nullif(other, 'a') is null or other in ('b', 'c'))
 );
@@ -62,7 +64,8 @@ create function name_of(of maker) returns text language sql immutable as $$ sele
 create function strict_pair(n integer, out a integer, out b text) language sql immutable strict as $$ select n, 'a' $$;
 create table computed (
     id integer primary key, price integer not null, tax integer, total integer generated always as (price + tax) stored,
-    twice integer generated always as (price * 2) stored, sure integer generated always as (coalesce(tax, 0)) stored
+    twice integer generated always as (price * 2) stored, sure integer generated always as (coalesce(tax, 0)) stored,
+    known integer not null generated always as (nullif(price, 0)) stored
 );
 create table general (id integer, sure integer generated always as (coalesce(id, 0)) stored);
 create table special (sure integer generated always as (nullif(id, 1)) stored) inherits (general);
@@ -104,8 +107,11 @@ create table gone (made date not null, note text, id integer primary key);
 alter table gone drop column made;
 create function gones() returns setof gone language sql stable as 'select note, id from gone';
 create function first_gone() returns gone language sql stable as $$ select null::text, 1 $$;
+create function gone_of(of integer) returns gone language sql stable as 'select note, id from gone where id = of';
 create domain two_of as two;
 create function two_of() returns two_of language sql as $$ select row(null, 'a')::two_of $$;
+create function keep_none(integer, integer, integer, integer) returns integer language sql immutable as 'select null::integer';
+create aggregate unlike_lag(integer, integer, integer) (sfunc = keep_none, stype = integer);
 create function done() returns void language sql as 'select 1';
 create function strict_ones(n integer) returns setof integer language sql immutable strict as 'select 1';
 create view filled_view as select id, name from filled;
@@ -124,6 +130,11 @@ create table boxed (id integer not null, size integer not null, foreign key (id,
 create operator @@@ (function = strict_ones, rightarg = integer);
 create view told_toy as select id, price from toy;
 create trigger told instead of update on told_toy for each row execute function fill();
+create table fan (maker integer primary key references maker);
+create function may_equal(text, text) returns boolean language sql immutable as $$ select coalesce($1 = $2, true) $$;
+create operator =? (function = may_equal, leftarg = text, rightarg = text);
+create function other_of(a integer, b integer) returns integer language sql as 'select case when a is not null then (select b) else 1 end';
+create view any_toy as select id from toy limit 1;
 create view owned as select owner.id, (select name from maker where id = owner.maker) as name from owner;
 create table hour (at timestamp primary key);
 create table only_one (id boolean primary key check (id), name text not null);
@@ -134,5 +145,7 @@ create table setting_of (name text primary key check (name = 'all'), value integ
 create table setting_too () inherits (setting_of);
 create table mostly_one (
     code integer unique check (code = 1), empty text not null unique check (empty = null),
+    few integer not null unique check (few = any ('{1,2}')), fixed integer not null check (fixed = 1),
     made date not null unique check (made = current_date), id integer not null unique check (id = 1 or id = 2)
 );
+create unique index mostly_one_key on mostly_one (fixed) where code > 0;

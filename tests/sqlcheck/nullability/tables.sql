@@ -38,3 +38,6 @@ select total, tax from (select total, tax from computed where tax is not null) a
 
 -- join, never
 select computed.sure, case when computed.tax is not null then total else 0 end from toy left join computed on computed.id = toy.id;
+
+-- never
+select known from computed;

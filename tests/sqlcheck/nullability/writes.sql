@@ -66,8 +66,8 @@ merge into maker using (toy inner join owner on owner.maker = toy.maker) on owne
 -- itself, never
 insert into maker (id, name) values (1, 'a') on conflict (id) do update set note = 'b' returning case when new.name is not null then old.name else 'a' end, case when old.id is not null then old.name else 'a' end;
 
--- itself, never
-update maker set name = 'a', note = note || 'a' returning case when note is not null then note else made::text end, case when old.note is not null then note else 'a' end;
+-- itself
+update maker set name = 'a', note = note || 'a' returning case when note is not null then note else made::text end;
 
 -- itself
 update maker set note = 'a', made = note::date returning case when note is not null then made else current_date end;
@@ -116,3 +116,33 @@ update stated set id = 2 where state = 'old' returning state;
 
 -- who knows
 insert into owner (maker, id) values (1, 2) returning (select name from maker where maker.id = owner.maker);
+
+-- itself
+update maker set note = null where upper(note) <> '' returning upper(note);
+
+-- never
+insert into watched (id, name) values (1, 'a') returning name;
+
+-- never
+update filled set note = 'a' where id = 1 returning note;
+
+-- never
+insert into box (id, size, label) values (1, 1, 'a') returning label;
+
+-- itself
+update maker set note = 'a' from maker as other returning other.note;
+
+-- never
+insert into maker (id, name, note) values (1, 'a', 'b') on conflict do nothing returning note;
+
+-- itself
+insert into maker (id, name) values (1, 'a') on conflict (id) do update set note = 'b' returning note;
+
+-- never
+insert into maker (id, name, note, made) values (1, 'a', 'b', null) on conflict (id) do update set note = excluded.note returning note;
+
+-- itself
+insert into maker (id, name, note) values (1, 'a', 'b') on conflict (id) do update set note = excluded.made::text returning note;
+
+-- itself
+update maker set note = 'a' where id = 1 returning old.note;
