@@ -71,6 +71,13 @@ def test_array_of_arrays_is_a_list_of_lists(toys: Toys, made: str) -> None:
     assert said(toys, "part: list[list[int | None]]", select) == ""
 
 
+@pytest.mark.parametrize("made", ["array[array[array[id]]]", "array[(select array_agg(array[toy.id]) from toy)]"])
+def test_each_level_of_arrays_is_a_list(toys: Toys, made: str) -> None:
+    select = f"select id, {made} as part from maker"
+
+    assert said(toys, "part: list[list[list[int]]]", select) == ""
+
+
 def test_array_of_arrays_is_no_list(toys: Toys) -> None:
     select = "select id, array[array[id]] as part from maker union all select 1, '{}'"
 

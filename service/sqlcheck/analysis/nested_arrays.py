@@ -23,6 +23,8 @@ def levels_below(scope: Scope, node: Node) -> int:
     inner = scope
     parts: list[Node] = []
     match node.label:
+        case "ARRAYEXPR":
+            parts = node.elements or []
         case "COALESCEEXPR" | "MINMAXEXPR" | "NULLIFEXPR" | "OPEXPR" | "WINDOWFUNC":
             parts = node.args or []
         case "CASEEXPR":
