@@ -61,7 +61,9 @@ def infer_function(inference: "Inference", scope: Scope, node: Node) -> Nullabil
     arguments = node.args or []
     match scope.catalogue.builtin_name(node.funcid):
         case _ if node.funcretset:  # beside another set, the shorter one ends with nulls
-            sets = [each for each, _ in walk(scope.query.targetList) if each.funcretset or each.opretset]
+            sets = [
+                each for each, level in walk(scope.query.targetList) if not level and (each.funcretset or each.opretset)
+            ]
             return _infer_row(inference, scope, node, 0) if sets == [node] else UNKNOWN
         case "extract" | "date_part" if _is_finite(scope, *arguments):
             return inference.null_if_any(scope, arguments)

@@ -27,6 +27,9 @@ select generate_series(1, 2);
 -- who knows, who knows
 select generate_series(1, 2), generate_series(1, 3);
 
+-- never, never
+select generate_series(1, 2), (select count(*) from generate_series(1, 3));
+
 -- who knows, who knows
 select generate_series(1, 2), @@@ 1;
 
