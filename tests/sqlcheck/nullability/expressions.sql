@@ -149,3 +149,6 @@ select max(note), max(made) from maker group by name having max(note) > 'a' or m
 
 -- itself
 select case when note is not null then 'a' else note end from maker;
+
+-- never, who knows
+select (two).a, (two).b from (select null::two as two from maker) as t where (two).a > 1;
