@@ -65,6 +65,7 @@ def _header(sql: str, cardinality: str) -> str:
         "with d as (delete from pair where left_id = $1 returning right_id) select 1 from d where right_id = 2",
         "select maker.name from toy left join maker on maker.id = toy.maker where toy.id = $1 group by maker.name",
         "select id from maker where id in (select maker from toy where id = $1)",
+        "select id from maker where id = $1 and exists (select from toy full join owner using (id) where price > 1)",
         "with t as (select id from toy where id = $1) update maker set note = '' where id in (table t) returning id",
         "select note from pair where (left_id, right_id) in (select id, maker from toy where id = $1)",
         MERGE + "when not matched and n > $1 then insert (id, name) values (n, 'a') returning id",
@@ -275,6 +276,7 @@ def test_possible_absence_is_not_one(toys: Toys, sql: str) -> None:
         "select m.id from (select id from maker_of($1)) as c inner join maker as m on m.id = c.id and lives($1)",
         "select m.id from live as c, owner as o, maker as m where c.id = $1 and o.id = c.id and m.id = o.maker",
         "select c.id from (select max(id) as id from owner) as c where c.id = $1",
+        "select id from maker_of($1) union all select id from maker_of($1) where name > 'a' limit 1",
     ],
 )
 def test_session_is_assumed_valid(toys: Toys, sql: str) -> None:

@@ -240,6 +240,7 @@ def test_list_without_a_limit_is_found(toys: Toys, sql: str) -> None:
         "select id from (values (1), (2)) as v (id)",
         "select t.n from json_table('[1]', '$[*]' columns (n integer path '$')) as t",
         "select m.id from (select id from maker limit 3) as m inner join toy on toy.id = m.id",
+        "select id from (select id from maker limit 3) as m full join (select id from toy limit 3) as t using (id)",
         "select id from toy where id = 1 union all select 2",
         "(select id from maker limit 3) except select id from toy",
         "with page as (select id from toy limit 5) select id from page order by id",

@@ -124,8 +124,8 @@ class FunctionalDependencies:
 
     def has_single_row(self, part: Node) -> bool:
         """Return whether a part of the FROM clause has a single row: all its relations do, without a full join."""
-        is_full = any(node.jointype == pg.FULL for node, _ in walk(part))
-        return not is_full and self.single_row.issuperset(joined_relations(part))
+        adds_row = not self._bounded and any(node.jointype == pg.FULL and not level for node, level in walk(part))
+        return not adds_row and self.single_row.issuperset(joined_relations(part))
 
     def finds_single_row(self, number: int, condition: Node) -> bool:
         """Return whether a condition finds a single row of another relation."""

@@ -34,7 +34,7 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
     if aggregates_all(query):
         return not query.hasTargetSRFs
     if query.setOperations:
-        return _some_arm(scope, query.setOperations, inference)
+        return _some_arm(scope, query.setOperations, inference, valid_session=valid_session)
     conflict = query.onConflict
     if (
         query.hasTargetSRFs
@@ -72,10 +72,12 @@ def unmatched_by(join: OuterJoin, inference: "Inference") -> frozenset[frozenset
     return nulls.outer_joins if nulls.known and not nulls.reason else itself
 
 
-def _some_arm(scope: Scope, node: Node, inference: "Inference") -> bool:
+def _some_arm(scope: Scope, node: Node, inference: "Inference", *, valid_session: bool) -> bool:
     if node.label == "RANGETBLREF":
-        return returns_at_least_one(scope.child(scope.relation(node.rtindex).subquery), inference)
-    return node.op == pg.UNION and any(_some_arm(scope, arm, inference) for arm in (node.larg, node.rarg))
+        arm = scope.child(scope.relation(node.rtindex).subquery)
+        return returns_at_least_one(arm, inference, valid_session=valid_session)
+    arms = node.larg, node.rarg
+    return node.op == pg.UNION and any(_some_arm(scope, arm, inference, valid_session=valid_session) for arm in arms)
 
 
 class _GuaranteedRows:
