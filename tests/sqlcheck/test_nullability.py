@@ -58,6 +58,12 @@ def test_parameter_is_null_if_the_header_allows_it(infer: Infer, mark: str, colu
     assert [called(nulls) for nulls in infer(statement, header)] == [column, column]
 
 
+def test_array_that_is_not_null_has_no_null_elements(infer: Infer) -> None:
+    statement = "select case when $1::integer[] is null then true else id = any($1) end from maker"
+
+    assert infer(statement, "-- $1 ids integer[]?\n-- returns: many Toy\n")[0].never_null
+
+
 def test_comparison_with_a_subquery_proves_nothing_of_a_parameter(infer: Infer) -> None:
     statement = "select case when name in (select name from maker) then $1::text else 'a' end from maker"
 

@@ -173,11 +173,10 @@ class NullabilityInference:
             return UNKNOWN
         if node.paramkind:  # the left side of a comparison with a subquery, which is examined there
             return NEVER
-        if self._assumptions.is_not_null(scope, as_variable(node)):
-            return NEVER
+        known = self._assumptions.is_not_null(scope, as_variable(node))
         if argument := scope.argument(node):
-            return self.expression(*argument)
-        if self._parameters[node.paramid - 1]:
+            return NEVER if known else self.expression(*argument)
+        if self._parameters[node.paramid - 1] and not known:
             return Nullability(reason=f"${node.paramid} may be null", from_input=True, elements_not_null=True)
         return Nullability(elements_not_null=True)
 
