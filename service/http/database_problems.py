@@ -109,7 +109,8 @@ def _is_still_referenced(error: asyncpg.PostgresError) -> bool:
     Both errors name the referencing table and the constraint. Only the message of the first also quotes the referenced
     table.
     """
-    return len(QUOTATION_MARK.findall(_message(error))) > MARKS_OF_TWO_NAMES
+    foreign_key = asyncpg.ForeignKeyViolationError, asyncpg.RestrictViolationError
+    return isinstance(error, foreign_key) and len(QUOTATION_MARK.findall(_message(error))) > MARKS_OF_TWO_NAMES
 
 
 def _message(error: asyncpg.PostgresError) -> str:
