@@ -138,7 +138,7 @@ def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInp
     if isinstance(error, asyncpg.CheckViolationError):
         table, constraint = _violated_constraint(error)
         column = f"{constraint}_".removeprefix(f"{table}_")
-        named = [field for field in _fields(data) if column.startswith(f"{field.name}_")]
+        named = [field for field in _fields(data) if field.name and column.startswith(f"{field.name}_")]
         longest = max((len(field.name) for field in named), default=0)  # pieces_min and pieces both match
         pointers = [field.certain_pointer for field in named if len(field.name) == longest]
         detail = "is not an allowed value"

@@ -50,7 +50,8 @@ async def toys(
         " constraint toys_pieces_check check (pieces > 0),"
         " constraint toys_pieces_lost_check check (pieces_lost >= 0),"
         " constraint toys_colour_known check (colour <> 'pink'),"
-        " constraint enough check (pieces < 1000), constraint toys_kind_check check (kind <> 'no'))"
+        " constraint enough check (pieces < 1000), constraint toys__private_check check (pieces <> 999),"
+        " constraint toys_kind_check check (kind <> 'no'))"
     )
     add: Count[...] = Count(
         Statements(tmp_path)(
@@ -165,6 +166,7 @@ async def test_invalid_text_that_no_client_sent_is_a_bug(connection: asyncpg.Con
     "toy",
     [
         {"pieces": 1000},  # a rule that names no column
+        {"pieces": 999},  # a rule of a column `_private`
         {"mood": "no"},  # a rule of a column that is not a field
         {"pieces": None},  # a value that the handler should have rejected
     ],
