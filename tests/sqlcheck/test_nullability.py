@@ -8,6 +8,8 @@ from service.sqlcheck.analysis.nullability import Nullability
 from service.sqlcheck.rules.null_checks import column_nullability
 from tests.sqlcheck.conftest import FOLDER, Toys
 
+NULLS = ("lost-row", "marker", "nullability")
+NOTED = "import attrs\n\n@attrs.frozen\nclass Row:\n    note: str\n    id: int\n"
 OF_SESSION = "-- $1 session integer\n-- returns: maybe Toy\n"
 WITH_CALLER = (
     "from twice($1) as caller (id) left join toy on toy.id = caller.id left join maker on maker.id = toy.maker"
@@ -87,6 +89,12 @@ def test_null_with_a_null_first_column_is_ignored(infer: Infer) -> None:
     statement = f"select toy.id, toy.price, coalesce(maker.id, toy.id), maker.id, toy.maker {WITH_CALLER}"
 
     assert [called(nulls) for nulls in infer(statement, OF_SESSION)] == ["never", "never", "never", "join", "itself"]
+
+
+def test_marker_of_a_null_first_column_is_accepted(toys: Toys) -> None:
+    sql = "select maker.note, maker.id from twice($1) as caller (id) left join maker on maker.id = caller.id"
+
+    assert not toys.check(sql, f"{OF_SESSION}-- not null: note (each has one)\n", *NULLS, models=NOTED)
 
 
 def test_null_with_a_null_first_column_of_one_row_counts(infer: Infer) -> None:

@@ -11,6 +11,7 @@ from service.sqlcheck.analysis.joins import OuterJoin
 from service.sqlcheck.analysis.max_rows import FunctionalDependencies
 from service.sqlcheck.analysis.node_tree import Node, own_variables
 from service.sqlcheck.analysis.nullability import UNKNOWN, Nullability
+from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.findings import Problem
 from service.sqlcheck.row_classes import Annotation, Row
 from service.sqlcheck.rules.json_fields import nested_values
@@ -39,10 +40,15 @@ def _in_a_row(description: Description, nulls: Nullability) -> Nullability:
     if description.scope is None or first is None:
         return nulls
     first = description.scope.without_alias(first)
-    # If it is not null in a row that exists, it is null for sure if an outer join finds none, unlike `coalesce(…)`.
-    if first.label != "VAR" or not description.nullability.column(description.scope, first).never_null:
+    if first.label != "VAR" or not _is_null_without_row(description, description.scope, first):
         return nulls
     return nulls.beside(_query_nullability(description)[0])
+
+
+def _is_null_without_row(description: Description, scope: Scope, column: Node) -> bool:
+    """Return whether a column is null for sure if an outer join finds no row, unlike `coalesce(…)` over that join."""
+    is_of_table = scope.column_origin(column, written=True) is not None
+    return is_of_table or description.nullability.column(scope, column).never_null
 
 
 def check_nullability(description: Description, row: Row | Annotation | None) -> Iterator[Problem]:
