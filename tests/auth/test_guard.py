@@ -122,7 +122,7 @@ async def test_other_scheme_is_401(client: httpx.AsyncClient, user: LoggedIn, sc
 
 
 @pytest.mark.parametrize(("repeated", "status"), [("Authorization", 401), ("X-Forwarded-For", 200)])
-async def test_two_authorization_headers_are_401(
+async def test_only_authorization_must_not_be_repeated(
     client: httpx.AsyncClient, user: LoggedIn, repeated: str, status: int
 ) -> None:
     """A proxy could have used the other one."""
