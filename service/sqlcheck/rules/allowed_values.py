@@ -43,6 +43,8 @@ def _uses(scope: Scope) -> Iterator[tuple[set[str], Node]]:
             yield from ((_allowed(inner, one), other), (_allowed(inner, other), one))
     for written in writing_queries(scope):
         table = written.relation(written.query.resultRelation).relid
+        if {(table, pg.INSERT), (table, pg.UPDATE)} & written.catalogue.triggers:
+            continue  # the trigger can replace the value
         for target in (target for targets, _ in target_lists(written.query) for target in targets):
             yield _texts(written.catalogue, (type_of(target.expr), 0), (table, target.resno)), target.expr
 

@@ -29,7 +29,7 @@ alter table late add constraint late_note not null note not valid;
 create unique index toy_data_key on toy (lower(data ->> 'name')) where price > 0;
 create unique index maker_name_key on maker (name);
 create table pair (left_id integer not null, right_id integer not null, note text, primary key (left_id, right_id));
-create table filled (id integer primary key, name text not null, note text);
+create table filled (id integer primary key, name text not null, note text check (note in ('a', 'b')));
 create function fill() returns trigger language plpgsql as $$ begin new.name = 'a'; return new; end $$;
 create trigger fill before insert on filled for each row execute function fill();
 create function maker_of(session integer) returns table (id integer, name text) language sql stable as $$ select id, name from maker where id = session $$;
