@@ -138,6 +138,8 @@ def test_schema_fault_is_found_at_its_line(rollback_database_url: str, tmp_path:
         "create unique index i on makers (name);\ncreate index j on makers (name, id);",
         "create index i on makers (name) where id > 1;\ncreate index j on makers (name);",
         "create index i on makers (name desc);\ncreate index j on makers (name, id);",
+        "create index i on makers (name);\ncreate index j on makers (name, id) where id > 1;",
+        "comment on table makers is 'M.';\n-- locks: ok small (a dozen rows)",
         "alter table makers add price double precision;\n-- float-money: ok makers.price (only estimates)",
         "alter table makers add accost double precision;",
         'alter table makers add column "List Price" real;\n-- float-money: ok makers."List Price" (only estimates)',

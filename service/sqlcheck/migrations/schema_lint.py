@@ -118,7 +118,7 @@ def _check_indexes(table: str, indexes: Collection[Index], files: MigrationFiles
     for rank, index in enumerate(ranked):
         equal = next((each for each in ranked[:rank] if each.method == index.method), None)
         prefix = f"{index.method.removesuffix(')')}, "
-        longer = next((each for each in ranked if each.method.startswith(prefix)), None)
+        longer = next((each for each in ranked if each.method.startswith(prefix) and " WHERE " not in each.method), None)
         if equal or (longer and index.plain and not index.unique):
             what = f"is the same as {equal.name}" if equal else f"is a prefix of {longer.name}" if longer else ""
             sentence = f"index {index.name} {what}, which serves its queries: it only slows down writes"
