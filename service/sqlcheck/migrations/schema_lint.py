@@ -119,7 +119,7 @@ def _check_indexes(table: str, indexes: Collection[Index], files: MigrationFiles
     for rank, index in enumerate(ranked):
         prefix = f"{index.method.removesuffix(')')}, "
         found = [f"the same as {each.name}" for each in ranked[:rank] if each.method == index.method]
-        if index.plain and not index.unique:
+        if not index.unique:
             found += [f"a prefix of {each.name}" for each in whole if each.method.startswith(prefix)]
         if found:
             sentence = f"index {index.name} is {found[0]}, which serves its queries: it only slows down writes"
