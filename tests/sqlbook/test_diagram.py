@@ -139,7 +139,7 @@ def test_wide_table_shows_keys_and_a_count(drawn: Diagram) -> None:
 def test_line_shows_deletion_and_numbers(drawn: Diagram, key: str, expected: tuple[str, bool, bool]) -> None:
     [edge] = [edge for edge in drawn.edges if edge.key.name == key]
 
-    assert (edge.deletion, edge.unique, edge.optional) == expected
+    assert (edge.key.on_delete, edge.unique, edge.optional) == expected
 
 
 def test_schema_without_tables_is_drawn_empty(shop: Schema) -> None:
