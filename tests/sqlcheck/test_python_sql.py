@@ -56,6 +56,8 @@ def found(root: Path, text: str, package: str = "") -> str:
         "\ndb.fetch(str.format('select {}', x))",
         "\ndb.fetch('select {x}'.format_map(x))",
         "\ndb.copy_from_query(f'select {x}', output='x')",
+        "\ndb.fetch(f'select {x}' + ' from a')",
+        "\ndb.fetch('select %s' % 'a')",
     ],
 )
 def test_built_sql_is_found(tmp_path: Path, text: str) -> None:
@@ -71,6 +73,8 @@ def test_built_sql_is_found(tmp_path: Path, text: str) -> None:
         "def sql(): return 'delete from pets'\ndb.execute(sql())",
         "\ndb.fetch('-- all\\n/* of them */ (select 1)')",
         "\ndb.fetch('table pets')",
+        "\ndb.fetch(f'select 1')",
+        "S = ', '\ndb.fetch('select 1' + S + '2' + S + '3')",
     ],
 )
 def test_inline_sql_is_found(tmp_path: Path, text: str) -> None:
@@ -87,6 +91,8 @@ def test_inline_sql_is_found(tmp_path: Path, text: str) -> None:
         "def f(db, query): db.fetch(query.sql)",
         "def f(): return f()\ndb.fetch(f())",
         "cursor.fetchmany(note='select 1')",
+        "db.fetch(a + b)",
+        "class Query:\n    def sql(self): return 'select ' + self.x\ndb.fetch(query.sql)",
     ],
 )
 def test_other_texts_have_no_finding(tmp_path: Path, text: str) -> None:
