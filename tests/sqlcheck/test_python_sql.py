@@ -58,6 +58,7 @@ def found(root: Path, text: str, package: str = "") -> str:
         "\ndb.copy_from_query(f'select {x}', output='x')",
         "\ndb.fetch(f'select {x}' + ' from a')",
         "\ndb.fetch('select %s' % 'a')",
+        "S = 'select {}'\ndb.fetch(S.format(x))",
     ],
 )
 def test_built_sql_is_found(tmp_path: Path, text: str) -> None:
@@ -74,6 +75,7 @@ def test_built_sql_is_found(tmp_path: Path, text: str) -> None:
         "\ndb.fetch('-- all\\n/* of them */ (select 1)')",
         "\ndb.fetch('table pets')",
         "\ndb.fetch(f'select 1')",
+        "\ndb.fetch('select 1'.strip().encode())",
         "S = ', '\ndb.fetch('select 1' + S + '2' + S + '3')",
     ],
 )

@@ -25,7 +25,6 @@ QUERY = re.compile(
 # In a module, or in a package for all its modules: `# inline-sql: ok reason`.
 ACCEPTED = re.compile(r"^# (?P<check>inline-sql|built-sql): ok \S", re.MULTILINE)
 QUOTING_CLASSES = {"Identifier", "Literal"}  # of psycopg.sql
-STRING_METHODS = {"strip", "lstrip", "rstrip", "lower", "upper", "removeprefix", "removesuffix"}
 FORMATTING_METHODS = {"format", "format_map", "join", "replace", "substitute", "safe_substitute"}
 PROPERTIES = {"property", "cached_property"}
 
@@ -173,16 +172,16 @@ class _Tracer:
         if name in QUOTING_CLASSES:
             return None
         receiver = node.func.value if isinstance(node.func, ast.Attribute) else None
-        if isinstance(receiver, ast.Name) and receiver.id == "str" and node.args:  # str.format("…", x)
+        if isinstance(receiver, ast.Name) and receiver.id == "str":  # str.format("…", x)
             receiver = node.args[0]
         around = self.trace(module, receiver) if receiver else None
         if name in FORMATTING_METHODS and (around or "substitute" in name):
             return Text.BUILT
-        returned = self._returned(module, node.func) if name != "SQL" else None
+        returned = self._returned(module, node.func)
         inside = self._either(module, node.args)
         if Text.BUILT in {around, returned, inside}:
             return Text.BUILT
-        return returned or (around if name in STRING_METHODS else None)  # sql.SQL("…").format(…) is not a string
+        return returned or around  # nothing of sql.SQL("…").format(…), which is not a string
 
     def _returned(self, module: str, function: ast.expr) -> Text | None:
         name = getattr(function, "attr", "")
