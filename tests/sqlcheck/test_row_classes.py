@@ -32,6 +32,7 @@ def row(tmp_path: Path, source: str) -> Row:
         (f"{BASE}@attrs.frozen(slots=False)\nclass X(Base):\n    a: int\n    c: int\n", "b a c"),
         (f"{BASE}@attrs.define\nclass X(Base):\n    b: str = attrs.field(init=False)\n    c: int\n", "a c"),
         (f"{BASE}class Middle(Base):\n    x: int\n@attrs.define\nclass X(Middle):\n    c: int\n", "a b c"),
+        (f"{BASE}@attrs.define\nclass X(Base):\n    pass\n", "a b"),
         ("@attrs.define\nclass X(object):\n    n: typing.ClassVar[int] = 1\n    a: int\n", "a"),
         ("import datetime\n@attrs.define\nclass X:\n    n: typing.ClassVar[datetime.date]\n    a: int\n", "a"),
         ("class X(typing.NamedTuple):\n    a: int\n    b: str\n", "a b"),
@@ -97,13 +98,17 @@ def test_imports_are_followed(tmp_path: Path, imported: str, name: str) -> None:
     assert [str(field.annotation) for field in reference.row.fields] == ["int", "date"]
 
 
-def test_type_is_read_as_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("declared", ["int | None", "Kind"])
+def test_type_is_read_as_written(tmp_path: Path, declared: str) -> None:
     (tmp_path / "service").mkdir()
-    (tmp_path / "service" / "queries.py").write_text("from service.sql import value\nvalue('toys.n', int | None)\n")
+    (tmp_path / "service" / "queries.py").write_text(
+        "import enum\nfrom service.sql import value\nclass Kind(enum.StrEnum):\n    CAT = 'cat'\n"
+        f"value('toys.n', {declared})\n"
+    )
 
     [reference] = Code(tmp_path).references
 
-    assert str(reference.row) == "int | None"
+    assert str(reference.row) == declared
 
 
 def test_literal_of_a_member_has_no_known_values(tmp_path: Path) -> None:
