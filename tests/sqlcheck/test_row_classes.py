@@ -56,6 +56,12 @@ def test_fields_are_those_of_attrs(tmp_path: Path, source: str, fields: str) -> 
     assert (" ".join(field.name for field in found.fields), found.problem) == (fields, "")
 
 
+def test_field_in_the_order_of_attrs_keeps_its_type(tmp_path: Path) -> None:
+    [field] = row(tmp_path, "@typing.final\n@attrs.define\nclass X:\n    a: int\n").fields
+
+    assert str(field.annotation) == "int"
+
+
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
@@ -80,13 +86,14 @@ def test_unusable_class_is_found(tmp_path: Path, source: str, problem: str) -> N
         ("import service.toys.models", "service.toys.models.X"),
         ("import service.toys.models as m", "m.X"),
         ("from ..toys.models import X", "X"),
+        ("from service.toys import X", "X"),
     ],
 )
 def test_imports_are_followed(tmp_path: Path, imported: str, name: str) -> None:
     source = "from . import kinds\n@attrs.define\nclass X:\n    a: int\n    b: kinds.Kind\n"
     (tmp_path / "service" / "toys").mkdir(parents=True)
     (tmp_path / "service" / "toys" / "kinds.py").write_text("import datetime\nKind = datetime.date\n")
-    (tmp_path / "service" / "toys" / "__init__.py").write_text("from .kinds import Kind\n")
+    (tmp_path / "service" / "toys" / "__init__.py").write_text("from .models import X\n")
     (tmp_path / "service" / "toys" / "models.py").write_text(f"import attrs\n{source}")
     (tmp_path / "service" / "toys" / "controllers.py").write_text(
         f"from service.sql import one\n{imported}\nQUERY = one('toys.find_toy', {name})\n"
@@ -193,6 +200,19 @@ def test_json_class_with_unknown_fields_is_accepted(toys: Toys, base: str) -> No
     select = "select jsonb_build_object('a', 1) as x"
 
     assert toys.check(select, "-- returns: many Row\n", "column-type", models=models) == ""
+
+
+@pytest.mark.parametrize(("value", "is_missing"), [("1", False), ("field(factory=int)", False), ("field()", True)])
+def test_key_of_a_field_without_default_is_required(toys: Toys, value: str, *, is_missing: bool) -> None:
+    models = (
+        f"import attrs\nfrom attrs import field\n@attrs.define\nclass Inside:\n    a: int\n    b: int = {value}\n"
+        "@attrs.define\nclass Row:\n    x: Inside\n"
+    )
+    select = "select jsonb_build_object('a', 1) as x"
+
+    found = toys.check(select, "-- returns: many Row\n", "column-type", models=models)
+
+    assert ("x lacks b of Inside" in found) is is_missing
 
 
 def test_json_of_unknown_shape_is_accepted(toys: Toys) -> None:
