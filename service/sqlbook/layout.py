@@ -69,7 +69,7 @@ def in_rows(
     offsets: list[Point] = []
     x = y = width = row = 0.0
     for block in blocks:
-        if x and x + block.width > limit:
+        if x + block.width > limit:
             x, y, row = 0.0, y + row + gap, 0.0
         offsets.append((x, y))
         width, row = max(width, x + block.width), max(row, block.height)
