@@ -93,6 +93,15 @@ def test_line_of_a_table_to_itself_covers_no_other() -> None:
     assert block.positions == {"own": (0, 0, 90), "alone": (90 + GAP_X / 2 + GAP_Y, 0, 90)}
 
 
+def test_boxes_have_the_order_of_those_they_refer_to() -> None:
+    targets = {"a": "", "b": "", "of_b": "b", "of_both": "ab", "of_a": "a"}
+
+    block = arrange([Item(name, 90, 50, frozenset(of)) for name, of in targets.items()])
+
+    a, b, of_b, _, of_a = (block.positions[name][1] for name in targets)
+    assert (a < b) is (of_a < of_b)
+
+
 def test_each_schema_has_a_frame_around_its_tables(drawn: Diagram) -> None:
     frames = {frame.name: frame for frame in drawn.frames}
 
