@@ -257,10 +257,9 @@ def _enum_values(module: Module, node: ast.ClassDef) -> tuple[str, ...] | None:
     """Return the values of a StrEnum; None for another class."""
     if "StrEnum" not in {module.annotation(base).name.rpartition(".")[2] for base in node.bases}:
         return None
-    members = [line for line in node.body if isinstance(line, ast.Assign)]
     return tuple(
         # auto() is the name in lower case
         str(getattr(line.value, "value", ast.unparse(line.targets[0]).lower()))
-        for line in members
-        if isinstance(line.value, ast.Constant | ast.Call)
+        for line in node.body
+        if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant | ast.Call)
     )

@@ -157,8 +157,8 @@ def test_query_is_found_however_it_is_declared(tmp_path: Path, imported: str, ca
     [
         ("Id: typing.TypeAlias = int\n", "Id", "int"),
         ("", "typing.Union[int, str, None]", "int | str | None"),
-        ("if typing.TYPE_CHECKING:\n    from uuid import UUID\n", "'UUID'", "UUID"),
-        ("try:\n    from uuid import UUID\nexcept ImportError:\n    UUID = str\n", "UUID", "UUID"),
+        ("if typing.TYPE_CHECKING:\n    from uuid import UUID as Id\n", "'Id'", "UUID"),
+        ("try:\n    from uuid import UUID as Id\nexcept ImportError:\n    Id = str\n", "Id", "UUID"),
         ("import enum\nKind = enum.StrEnum('Kind', 'cat dog')\n", "Kind", "cat dog"),
     ],
 )
@@ -169,7 +169,8 @@ def test_annotation_is_followed(tmp_path: Path, source: str, annotation: str, sa
 
 
 def test_members_by_auto_are_values(tmp_path: Path) -> None:
-    source = "import enum\nclass Kind(enum.StrEnum):\n    CAT = enum.auto()\n    DOG = 'Dog'\n"
+    members = "'A kind.'\n    CAT = enum.auto()\n    DOG = 'Dog'\n    HOUND = DOG\n"
+    source = f"import enum\nclass Kind(enum.StrEnum):\n    {members}"
 
     [field] = row(tmp_path, f"{source}@attrs.define\nclass X:\n    a: Kind\n").fields
 
