@@ -50,7 +50,7 @@ def _of_function(calls: "_Calls", module: Module, owner: ast.ClassDef | None, fu
     for decorator in function.decorator_list:
         call = decorator if isinstance(decorator, ast.Call) else ast.Call(decorator, [], [])
         options = {word.arg: word.value for word in call.keywords}
-        prefixes = _strings(module, _assigned(owner, "path") if owner else None) or [""]
+        prefixes = _strings(module, _assigned(owner, "path")) or [""]
         paths = _strings(module, call.args[0] if call.args else options.get("path")) or [""]
         security = options.get("security") or _assigned(owner, "security")
         for method, prefix, path in product(_methods(module, call.func, options), prefixes, paths):

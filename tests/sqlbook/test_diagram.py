@@ -39,6 +39,8 @@ MORE = """
     create event trigger remember_changes on ddl_command_end execute function remember();
     comment on type sale_status is 'How far it is.';
     create index sale_open on sale (customer_id) where status = 'open';
+    create index entry_account on billing.entry (account_id);
+    create unique index entry_without_note on billing.entry (account_id) where note is null;
     create index sale_of_customer on sale (customer_id, placed_at);
     grant select on customer to pg_monitor;
     grant select (email) on customer to pg_read_all_stats;
