@@ -62,9 +62,7 @@ def arrange(items: Sequence[Item]) -> Block:
     return Block(positions, width, height)
 
 
-def in_rows(
-    blocks: Sequence[Block], limit: float, gap: float = GAP_Y
-) -> tuple[list[tuple[float, float]], float, float]:
+def in_rows(blocks: Sequence[Block], limit: float, gap: float = GAP_Y) -> tuple[list[Point], float, float]:
     """Return the offsets of blocks placed in rows up to a width of `limit`, and their total width and height."""
     offsets: list[Point] = []
     x = y = width = row = 0.0
