@@ -53,11 +53,6 @@ class Edge:
     unique: bool
     optional: bool
 
-    @property
-    def deletion(self) -> str:
-        """The action if the referenced row is deleted, or an empty string for `no action`."""
-        return "" if self.key.on_delete == "no action" else self.key.on_delete
-
 
 @attrs.frozen
 class Frame:

@@ -150,7 +150,7 @@ class _Effects:
 
     def _referring(self, other: Table, constraint: Constraint, verb: str) -> Iterator[Effect]:
         """Yield the effects on rows that reference a deleted row, or one whose key changes."""
-        if verb == "update" or constraint.on_delete in {"no action", "restrict"}:
+        if verb == "update" or constraint.on_delete in {"", "restrict"}:
             yield Effect(other.name, "lock", "FOR KEY SHARE", constraint.name)
         elif constraint.on_delete != "cascade":
             yield Effect(other.name, "update", "FOR NO KEY UPDATE", constraint.name)

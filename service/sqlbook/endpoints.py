@@ -50,7 +50,7 @@ def _of_function(calls: "_Calls", module: Module, owner: ast.ClassDef | None, fu
     for decorator in function.decorator_list:
         call = decorator if isinstance(decorator, ast.Call) else ast.Call(decorator, [], [])
         options = {word.arg: word.value for word in call.keywords}
-        prefixes = _strings(module, _assigned(owner, "path") if owner else None) or [""]
+        prefixes = _strings(module, _assigned(owner, "path")) or [""]
         paths = _strings(module, call.args[0] if call.args else options.get("path")) or [""]
         security = options.get("security") or _assigned(owner, "security")
         for method, prefix, path in product(_methods(module, call.func, options), prefixes, paths):
@@ -79,8 +79,8 @@ def _strings(module: Module, node: ast.expr | None) -> list[str]:
             return [text]
         case ast.List(elts=nodes) | ast.Tuple(elts=nodes):
             return [text for each in nodes for text in _strings(module, each)]
-        case ast.Name(id=name) if not isinstance(found := module.find(name), str) and isinstance(found[1], ast.Assign):
-            return _strings(found[0], found[1].value)
+        case ast.Name(id=name) if not isinstance(found := module.find(name), str):
+            return _strings(found[0], getattr(found[1], "value", None))
         case ast.Attribute(value=ast.Name(id="HttpMethod"), attr=name):
             return [name]
         case _:
@@ -107,7 +107,6 @@ class _Calls:
     """Follows calls, visiting each function once."""
 
     def __init__(self, code: Code) -> None:
-        self._by_constant = {(reference.path, reference.constant): reference.query for reference in code.references}
         self._by_line = {(reference.path, reference.line): reference.query for reference in code.references}
 
     def queries(self, module: Module, owner: ast.ClassDef | None, function: Function) -> Iterator[str]:
@@ -126,15 +125,9 @@ class _Calls:
 
     def _query(self, module: Module, node: ast.AST) -> str | None:
         """Return the query that a name stands for, or that a call reads directly."""
-        if isinstance(node, ast.Call):
-            return self._by_line.get((module.path.as_posix(), node.lineno))
-        found = module.find(node.id) if isinstance(node, ast.Name) else ""
-        if not isinstance(found, str) and isinstance(found[1], ast.Assign):
-            target = found[1].targets[0]
-            return self._by_constant.get(
-                (found[0].path.as_posix(), target.id if isinstance(target, ast.Name) else None)
-            )
-        return None
+        if isinstance(node, ast.Name) and not isinstance(found := module.find(node.id), str):
+            module, node = found[0], getattr(found[1], "value", node)
+        return self._by_line.get((module.path.as_posix(), node.lineno)) if isinstance(node, ast.Call) else None
 
     def _called(self, definition: Definition, node: ast.AST) -> Definition | None:
         """Return the function of the service that a name or an attribute refers to."""

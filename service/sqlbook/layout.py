@@ -62,14 +62,12 @@ def arrange(items: Sequence[Item]) -> Block:
     return Block(positions, width, height)
 
 
-def in_rows(
-    blocks: Sequence[Block], limit: float, gap: float = GAP_Y
-) -> tuple[list[tuple[float, float]], float, float]:
+def in_rows(blocks: Sequence[Block], limit: float, gap: float = GAP_Y) -> tuple[list[Point], float, float]:
     """Return the offsets of blocks placed in rows up to a width of `limit`, and their total width and height."""
     offsets: list[Point] = []
     x = y = width = row = 0.0
     for block in blocks:
-        if x and x + block.width > limit:
+        if x + block.width > limit:
             x, y, row = 0.0, y + row + gap, 0.0
         offsets.append((x, y))
         width, row = max(width, x + block.width), max(row, block.height)

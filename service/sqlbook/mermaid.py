@@ -20,7 +20,7 @@ def mermaid(schema: Schema) -> str:
             if key.refers_to:
                 one = "|o" if is_optional(table, key.columns) else "||"
                 many = "o|" if is_unique(table, key.columns) else "o{"
-                deletion = "" if key.on_delete == "no action" else f"; on delete {key.on_delete}"
+                deletion = f"; on delete {key.on_delete}" if key.on_delete else ""
                 label = _quoted(", ".join(key.columns) + deletion)
                 lines.append(f"    {_quoted(key.refers_to)} {one}--{many} {_quoted(table.name)} : {label}")
     return "\n".join(lines) + "\n"

@@ -30,7 +30,6 @@ class QueryReference:
     query: str
     cardinality: str
     row: Row | Annotation | None
-    constant: str | None
 
     @property
     def returns(self) -> str:
@@ -215,11 +214,6 @@ def _parse(source: bytes, path: str) -> Source:
 
 
 def _references(module: Module) -> Iterator[QueryReference]:
-    constants = {
-        id(node.value): node.targets[0].id
-        for node in module.source.nodes
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    }
     for node in module.source.nodes:
         if isinstance(node, ast.Call) and (function := module.query_function(node.func)):
             keywords = ("name", "row", "python_type")
@@ -231,7 +225,6 @@ def _references(module: Module) -> Iterator[QueryReference]:
                 query=name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else "",
                 cardinality=function,
                 row=module.row(given[1]) if len(given) > 1 else None,
-                constant=constants.get(id(node)),
             )
 
 
@@ -257,10 +250,9 @@ def _enum_values(module: Module, node: ast.ClassDef) -> tuple[str, ...] | None:
     """Return the values of a StrEnum; None for another class."""
     if "StrEnum" not in {module.annotation(base).name.rpartition(".")[2] for base in node.bases}:
         return None
-    members = [line for line in node.body if isinstance(line, ast.Assign)]
     return tuple(
         # auto() is the name in lower case
         str(getattr(line.value, "value", ast.unparse(line.targets[0]).lower()))
-        for line in members
-        if isinstance(line.value, ast.Constant | ast.Call)
+        for line in node.body
+        if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant | ast.Call)
     )

@@ -28,8 +28,8 @@ CAN_READ_MIGRATIONS = "select has_table_privilege(to_regclass('_yoyo_migration')
 KINDS = {"function", "enum", "domain", "type", "sequence", "event trigger"}
 APPLIED = "select migration_id from _yoyo_migration"
 # The catalogues that `difference` compares, in full or without some details.
-DESCRIBED = {"pg_attrdef", "pg_default_acl", "pg_event_trigger", "pg_proc", "pg_rewrite", "pg_type"}
-DETAILED = {"pg_attribute", "pg_class", "pg_constraint", "pg_policy", "pg_trigger"}
+DESCRIBED = {"pg_attrdef", "pg_default_acl", "pg_event_trigger", "pg_proc", "pg_rewrite"}
+DETAILED = {"pg_aggregate", "pg_attribute", "pg_class", "pg_constraint", "pg_policy", "pg_trigger", "pg_type"}
 # The columns that contain the table or the domain of an object.
 OWNERS = ("attrelid", "conrelid", "contypid", "indrelid", "polrelid", "tgrelid")
 # They depend on the server, on roles, on contents, or on how the database was restored.
@@ -114,7 +114,7 @@ def _others(
         known = before or after or Object(None)
         name = _owner(known) or identity.removeprefix("public.")
         is_detail = bool(known.rows.keys() & DETAILED)
-        is_described = known.rows.keys() & DESCRIBED or (is_detail and name in described)
+        is_described = name in described if is_detail else known.rows.keys() & DESCRIBED
         if is_described or BOOKKEEPING_TABLES.fullmatch(name) or identity == "public":
             continue
         if before and after:

@@ -91,6 +91,7 @@ def test_new_query_is_shown_whole(small_book: Contents) -> None:
     assert "### function `shelf_of(shelf bigint)`: added\n\n```diff\n+CREATE OR REPLACE" in text
     assert "### `shelves.find_shelf`: added\n\nThe file:\n\n```diff\n+-- shelves.find_shelf" in text
     assert 'Refused:\n\n```diff\n+sql/shelves/lose_shelf.sql:3: PostgreSQL says: relation "lost"' in text
+    assert "\n+feeling mood null -> Shelf.feeling: str | None\n" in text
     assert "Tables and locks:\n\n```diff\n+select shelves ACCESS SHARE\n" in text
     assert "### `0001_create_shelves`: new" in text
     assert "Locks no existing table." in text
@@ -123,6 +124,26 @@ def test_changed_comment_is_shown(small_book: Contents) -> None:
     text = markdown(small_book, silent, "v1")
 
     assert "### table `shelves`: changed\n\nThe comment on table `shelves` is now: none" in text
+
+
+def test_changed_and_removed_columns_are_a_diff(small_book: Contents) -> None:
+    tables = dict(small_book.schema.tables)
+    first, *others = tables["shelves"].columns
+    left = (attrs.evolve(first, type="int4"), *others[:-1])
+    tables["shelves"] = attrs.evolve(tables["shelves"], columns=left)
+    narrow = attrs.evolve(small_book, schema=attrs.evolve(small_book.schema, tables=tables), findings=[])
+
+    text = markdown(small_book, narrow, "v1")
+
+    assert section(text, "## Schema").splitlines() == [
+        "### table `shelves`",
+        "",
+        "```diff",
+        f"-column {first.name} {first.declared}",
+        f"-column {others[-1].name} {others[-1].declared}",
+        f"+column {first.name} {left[0].declared}",
+        "```",
+    ]
 
 
 def test_findings_are_shown_with_changes(small_book: Contents) -> None:

@@ -39,6 +39,8 @@ MORE = """
     create event trigger remember_changes on ddl_command_end execute function remember();
     comment on type sale_status is 'How far it is.';
     create index sale_open on sale (customer_id) where status = 'open';
+    create index entry_account on billing.entry (account_id);
+    create unique index entry_without_note on billing.entry (account_id) where note is null;
     create index sale_of_customer on sale (customer_id, placed_at);
     grant select on customer to pg_monitor;
     grant select (email) on customer to pg_read_all_stats;
@@ -93,6 +95,15 @@ def test_line_of_a_table_to_itself_covers_no_other() -> None:
     assert block.positions == {"own": (0, 0, 90), "alone": (90 + GAP_X / 2 + GAP_Y, 0, 90)}
 
 
+def test_boxes_have_the_order_of_those_they_refer_to() -> None:
+    targets = {"a": "", "b": "", "of_b": "b", "of_both": "ab", "of_a": "a"}
+
+    block = arrange([Item(name, 90, 50, frozenset(of)) for name, of in targets.items()])
+
+    a, b, of_b, _, of_a = (block.positions[name][1] for name in targets)
+    assert (a < b) is (of_a < of_b)
+
+
 def test_each_schema_has_a_frame_around_its_tables(drawn: Diagram) -> None:
     frames = {frame.name: frame for frame in drawn.frames}
 
@@ -139,7 +150,7 @@ def test_wide_table_shows_keys_and_a_count(drawn: Diagram) -> None:
 def test_line_shows_deletion_and_numbers(drawn: Diagram, key: str, expected: tuple[str, bool, bool]) -> None:
     [edge] = [edge for edge in drawn.edges if edge.key.name == key]
 
-    assert (edge.deletion, edge.unique, edge.optional) == expected
+    assert (edge.key.on_delete, edge.unique, edge.optional) == expected
 
 
 def test_schema_without_tables_is_drawn_empty(shop: Schema) -> None:

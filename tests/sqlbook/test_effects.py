@@ -112,6 +112,7 @@ def test_cascaded_deletes_are_shown(small_book: Contents) -> None:
 @pytest.mark.parametrize(
     ("action", "expected"),
     [
+        ("no action", "lock kite_lines, FOR KEY SHARE rows, kite_lines_kite_fkey"),
         ("restrict", "lock kite_lines, FOR KEY SHARE rows, kite_lines_kite_fkey"),
         ("set null", "update kite_lines, FOR NO KEY UPDATE rows, kite_lines_kite_fkey"),
     ],

@@ -48,7 +48,7 @@ from service import models
 from service.names import LIST as ALL, listed
 from service.sql import count, many
 
-PREFIX = "/named"
+PREFIX: str = "/named"
 ONE, TWO = 1, 2
 
 @get
@@ -82,7 +82,7 @@ class Things(Controller):
 """
 NAMES = """
 from service.sql import many
-LIST = many("a.list", Row)
+LIST: object = many("a.list", Row)
 def listed(): many("a.listed", Row)
 """
 

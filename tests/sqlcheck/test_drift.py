@@ -263,6 +263,8 @@ def test_other_options_are_found(tree: Copy, own_database_url: str) -> None:
         "create foreign data wrapper far; create server there foreign data wrapper far options (host 'a'); "
         "create foreign table outside (id int options (n 'a')) server there;\n"
         "create text search configuration plain (copy = simple); create domain d as int constraint c check (value > 0);"
+        "create domain code as text; create type span as range (subtype = text);"
+        "create aggregate total (int) (sfunc = int4pl, stype = int);"
     )
     migrate(tree, own_database_url, create, "drop foreign data wrapper far cascade; drop domain d;")
 
@@ -273,13 +275,20 @@ def test_other_options_are_found(tree: Copy, own_database_url: str) -> None:
         "alter foreign table outside alter id options (set n 'b')",
         "alter text search configuration plain drop mapping for word",
         "comment on constraint c on domain d is 'C.'",
+        'drop domain code; create domain code as text collate "C"',
+        'drop type span; create type span as range (subtype = text, collation = "C")',
+        "drop aggregate total(int); create aggregate total (int) (sfunc = int4pl, stype = int, combinefunc = int4pl)",
     )
+    collation = r'"pg_catalog.\"C\"", not "pg_catalog.\"default\""'
 
     assert sorted(line.partition("in the database, the ")[2] for line in found if line.endswith("[drift]")) == [
+        'aggregate public.total(integer) is different: aggcombinefn is "int4pl", not "-" [drift]',
         "domain constraint c on public.d is different: its comment [drift]",
         'foreign table column public.outside.id is different: attfdwoptions is ["n=b"], not ["n=a"] [drift]',
         'server there is different: srvoptions is ["host=b"], not ["host=a"] [drift]',
         "text search configuration public.plain is different: its rows in pg_ts_config_map [drift]",
+        f"type public.code is different: typcollation is {collation} [drift]",
+        f"type public.span is different: rngcollation is {collation} [drift]",
     ]
 
 

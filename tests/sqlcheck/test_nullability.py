@@ -139,6 +139,7 @@ def test_first_column_of_a_union_proves_nothing(infer: Infer) -> None:
     [
         ("int", "select array[id] as ids from toy", "no element is null"),
         ("int | None", "select array[maker] as ids from toy", "the class allows None elements"),
+        ("list[int | None]", "select array[array[maker]] as ids from toy", "the class allows None elements"),
     ],
 )
 def test_unnecessary_marker_of_elements_is_found(toys: Toys, element: str, select: str, why: str) -> None:

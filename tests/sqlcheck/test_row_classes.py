@@ -32,6 +32,7 @@ def row(tmp_path: Path, source: str) -> Row:
         (f"{BASE}@attrs.frozen(slots=False)\nclass X(Base):\n    a: int\n    c: int\n", "b a c"),
         (f"{BASE}@attrs.define\nclass X(Base):\n    b: str = attrs.field(init=False)\n    c: int\n", "a c"),
         (f"{BASE}class Middle(Base):\n    x: int\n@attrs.define\nclass X(Middle):\n    c: int\n", "a b c"),
+        (f"{BASE}@attrs.define\nclass X(Base):\n    pass\n", "a b"),
         ("@attrs.define\nclass X(object):\n    n: typing.ClassVar[int] = 1\n    a: int\n", "a"),
         ("import datetime\n@attrs.define\nclass X:\n    n: typing.ClassVar[datetime.date]\n    a: int\n", "a"),
         ("class X(typing.NamedTuple):\n    a: int\n    b: str\n", "a b"),
@@ -53,6 +54,12 @@ def test_fields_are_those_of_attrs(tmp_path: Path, source: str, fields: str) -> 
     found = row(tmp_path, source)
 
     assert (" ".join(field.name for field in found.fields), found.problem) == (fields, "")
+
+
+def test_field_in_the_order_of_attrs_keeps_its_type(tmp_path: Path) -> None:
+    [field] = row(tmp_path, "@typing.final\n@attrs.define\nclass X:\n    a: int\n").fields
+
+    assert str(field.annotation) == "int"
 
 
 @pytest.mark.parametrize(
@@ -79,13 +86,14 @@ def test_unusable_class_is_found(tmp_path: Path, source: str, problem: str) -> N
         ("import service.toys.models", "service.toys.models.X"),
         ("import service.toys.models as m", "m.X"),
         ("from ..toys.models import X", "X"),
+        ("from service.toys import X", "X"),
     ],
 )
 def test_imports_are_followed(tmp_path: Path, imported: str, name: str) -> None:
     source = "from . import kinds\n@attrs.define\nclass X:\n    a: int\n    b: kinds.Kind\n"
     (tmp_path / "service" / "toys").mkdir(parents=True)
     (tmp_path / "service" / "toys" / "kinds.py").write_text("import datetime\nKind = datetime.date\n")
-    (tmp_path / "service" / "toys" / "__init__.py").write_text("from .kinds import Kind\n")
+    (tmp_path / "service" / "toys" / "__init__.py").write_text("from .models import X\n")
     (tmp_path / "service" / "toys" / "models.py").write_text(f"import attrs\n{source}")
     (tmp_path / "service" / "toys" / "controllers.py").write_text(
         f"from service.sql import one\n{imported}\nQUERY = one('toys.find_toy', {name})\n"
@@ -97,13 +105,17 @@ def test_imports_are_followed(tmp_path: Path, imported: str, name: str) -> None:
     assert [str(field.annotation) for field in reference.row.fields] == ["int", "date"]
 
 
-def test_type_is_read_as_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("declared", ["int | None", "Kind"])
+def test_type_is_read_as_written(tmp_path: Path, declared: str) -> None:
     (tmp_path / "service").mkdir()
-    (tmp_path / "service" / "queries.py").write_text("from service.sql import value\nvalue('toys.n', int | None)\n")
+    (tmp_path / "service" / "queries.py").write_text(
+        "import enum\nfrom service.sql import value\nclass Kind(enum.StrEnum):\n    CAT = 'cat'\n"
+        f"value('toys.n', {declared})\n"
+    )
 
     [reference] = Code(tmp_path).references
 
-    assert str(reference.row) == "int | None"
+    assert str(reference.row) == declared
 
 
 def test_literal_of_a_member_has_no_known_values(tmp_path: Path) -> None:
@@ -145,8 +157,8 @@ def test_query_is_found_however_it_is_declared(tmp_path: Path, imported: str, ca
     [
         ("Id: typing.TypeAlias = int\n", "Id", "int"),
         ("", "typing.Union[int, str, None]", "int | str | None"),
-        ("if typing.TYPE_CHECKING:\n    from uuid import UUID\n", "'UUID'", "UUID"),
-        ("try:\n    from uuid import UUID\nexcept ImportError:\n    UUID = str\n", "UUID", "UUID"),
+        ("if typing.TYPE_CHECKING:\n    from uuid import UUID as Id\n", "'Id'", "UUID"),
+        ("try:\n    from uuid import UUID as Id\nexcept ImportError:\n    Id = str\n", "Id", "UUID"),
         ("import enum\nKind = enum.StrEnum('Kind', 'cat dog')\n", "Kind", "cat dog"),
     ],
 )
@@ -157,7 +169,8 @@ def test_annotation_is_followed(tmp_path: Path, source: str, annotation: str, sa
 
 
 def test_members_by_auto_are_values(tmp_path: Path) -> None:
-    source = "import enum\nclass Kind(enum.StrEnum):\n    CAT = enum.auto()\n    DOG = 'Dog'\n"
+    members = "'A kind.'\n    CAT = enum.auto()\n    DOG = 'Dog'\n    HOUND = DOG\n"
+    source = f"import enum\nclass Kind(enum.StrEnum):\n    {members}"
 
     [field] = row(tmp_path, f"{source}@attrs.define\nclass X:\n    a: Kind\n").fields
 
@@ -188,6 +201,19 @@ def test_json_class_with_unknown_fields_is_accepted(toys: Toys, base: str) -> No
     select = "select jsonb_build_object('a', 1) as x"
 
     assert toys.check(select, "-- returns: many Row\n", "column-type", models=models) == ""
+
+
+@pytest.mark.parametrize(("value", "is_missing"), [("1", False), ("field(factory=int)", False), ("field()", True)])
+def test_key_of_a_field_without_default_is_required(toys: Toys, value: str, *, is_missing: bool) -> None:
+    models = (
+        f"import attrs\nfrom attrs import field\n@attrs.define\nclass Inside:\n    a: int\n    b: int = {value}\n"
+        "@attrs.define\nclass Row:\n    x: Inside\n"
+    )
+    select = "select jsonb_build_object('a', 1) as x"
+
+    found = toys.check(select, "-- returns: many Row\n", "column-type", models=models)
+
+    assert ("x lacks b of Inside" in found) is is_missing
 
 
 def test_json_of_unknown_shape_is_accepted(toys: Toys) -> None:

@@ -67,6 +67,13 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
             f"6: no index of toys {FOREIGN_KEY}",
         ),
         (
+            (
+                "create table toys (maker bigint references makers);\ncreate index toys_m on toys (maker);\n"
+                "update pg_index set indisvalid = false where indexrelid = 'toys_m'::regclass;"
+            ),
+            f"6: no index of toys {FOREIGN_KEY}",
+        ),
+        (
             "create table toys_ (maker bigint references makers);\nalter table toys_ rename to toys;\n",
             f"7: no index of toys {FOREIGN_KEY.replace('toys_maker', 'toys__maker')}",
         ),
@@ -85,6 +92,13 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
             "create index makers_name on makers (name);\ncreate index makers_both on makers (name, id);",
             (
                 "6: index makers_name is a prefix of makers_both, which serves its queries: it only slows down writes "
+                "[duplicate-index]"
+            ),
+        ),
+        (
+            "create index makers_low on makers (lower(name));\ncreate index makers_both on makers (lower(name), id);",
+            (
+                "6: index makers_low is a prefix of makers_both, which serves its queries: it only slows down writes "
                 "[duplicate-index]"
             ),
         ),
@@ -138,8 +152,15 @@ def test_schema_fault_is_found_at_its_line(rollback_database_url: str, tmp_path:
         "create unique index i on makers (name);\ncreate index j on makers (name, id);",
         "create index i on makers (name) where id > 1;\ncreate index j on makers (name);",
         "create index i on makers (name desc);\ncreate index j on makers (name, id);",
+        "create index i on makers (name);\ncreate index j on makers (name, id) where id > 1;",
+        "comment on table makers is 'M.';\n-- locks: ok small (a dozen rows)",
         "alter table makers add price double precision;\n-- float-money: ok makers.price (only estimates)",
         "alter table makers add accost double precision;",
+        "alter table makers add price numeric;",
+        (
+            "create index i on makers (name);\ncreate index j on makers (name, id);\n"
+            "update pg_index set indisvalid = false where indexrelid = 'j'::regclass;"
+        ),
         'alter table makers add column "List Price" real;\n-- float-money: ok makers."List Price" (only estimates)',
     ],
 )
@@ -157,6 +178,8 @@ def test_unread_table_and_column_are_found(rollback_database_url: str, tmp_path:
         "create table dolls (id bigint primary key, note text);\ncomment on table dolls is 'Dolls.';\n"
         "create view names as select name from toys;\n-- unread: ok names (the BI team reads it)\n"
         "create function colour() returns text language sql as 'select max(colour) from toys';\n"
+        "create table cards (id bigint primary key);\ncomment on table cards is 'Cards.';\n"
+        "create function cards() returns bigint language sql as 'select count(*) from cards';\n"
     )
     writes = "insert into toys (id, note) select 1, '' from toys where old = 'a' returning id"
 
@@ -180,6 +203,10 @@ def test_table_named_like_one_of_the_catalogue_is_read(rollback_database_url: st
     migration = f"create table {name} (id bigint primary key);\ncomment on table {name} is 'X.';\n"
 
     assert check(rollback_database_url, tmp_path, migration, f"select id from {name}") == ""
+
+
+def test_statement_without_analysis_reads_all_its_names(rollback_database_url: str, tmp_path: Path) -> None:
+    assert check(rollback_database_url, tmp_path, MAKERS, "explain select name from makers") == ""
 
 
 def test_unread_is_silent_while_a_query_is_refused(rollback_database_url: str, tmp_path: Path) -> None:

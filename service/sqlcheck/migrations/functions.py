@@ -38,6 +38,7 @@ DYNAMIC_SQL = {
     ("PLpgSQL_stmt_return_query", "dynquery"),
     ("PLpgSQL_stmt_open", "dynquery"),
 }
+# The tables that a function creates, and its common table expressions.
 CREATED_NAME = {
     "CreateStmt": attrgetter("relation.relname"),
     "IntoClause": attrgetter("rel.relname"),
@@ -143,10 +144,11 @@ def _problems(
     types = function.variables() if function.is_plpgsql else {}
     safe = {name for name, kind in types.items() if kind in SAFE_TYPES}
     built = {each.variable for each in statements if each.variable and not _is_safe(each.tree, set(), safe)}
-    known = relations | {*function.transition_tables} | _created_tables(statements)
-    changed = any(type(node).__name__ == "AlterTableStmt" for each in statements for node in walk(each.tree))
-    is_known = function.is_plpgsql and not changed and not ALIAS.search(function.source)
-    variables = types if is_known else None
+    nodes = [(type(node).__name__, node) for each in statements for node in walk(each.tree)]
+    created = {CREATED_NAME[kind](node) for kind, node in nodes if kind in CREATED_NAME}
+    known = {*relations, *function.transition_tables, *created}
+    changed = any(kind == "AlterTableStmt" for kind, _ in nodes)
+    variables = types if function.is_plpgsql and not changed and not ALIAS.search(function.source) else None
     for statement in statements:
         if statement.is_dynamic and not _is_safe(statement.tree, built, safe):
             sentence = " runs SQL built from text: pass values with `using`, and names with format('%I')"
@@ -207,12 +209,6 @@ def _missing_columns(
         pass
 
 
-def _created_tables(statements: list[BodyStatement]) -> set[str]:
-    """Return the tables that a function creates, and its common table expressions."""
-    nodes = (node for statement in statements for node in walk(statement.tree))
-    return {CREATED_NAME[type(node).__name__](node) for node in nodes if type(node).__name__ in CREATED_NAME}
-
-
 def plpgsql_statements(text: str) -> list[BodyStatement]:
     """Parse CREATE FUNCTION or DO, and return the statements and expressions of its body. Raises ParseError."""
     return list(_statements(_parse_plpgsql(text)))
@@ -261,9 +257,16 @@ def _is_safe(tree: Node, built: set[str], safe: set[str]) -> bool:
     :param safe: the variables of SAFE_TYPES
     """
     value = tree.targetList[0].val if getattr(tree, "targetList", None) else tree
-    if type(value).__name__ == "ColumnRef":
-        return getattr(value.fields[-1], "sval", "") not in built
-    return type(value).__name__ not in {"A_Expr", "FuncCall"} or _is_quoted(value, safe)
+    match type(value).__name__:
+        case "ColumnRef":
+            return getattr(value.fields[-1], "sval", "") not in built
+        case "TypeCast":
+            return _is_safe(value.arg, built, safe)
+        case "CaseExpr" | "CoalesceExpr":
+            values = [*(getattr(each, "result", each) for each in value.args), getattr(value, "defresult", None)]
+            return all(_is_safe(each, built, safe) for each in values if each)
+        case kind:
+            return kind not in {"A_Expr", "FuncCall"} or _is_quoted(value, safe)
 
 
 def _is_quoted(node: Node, safe: set[str]) -> bool:

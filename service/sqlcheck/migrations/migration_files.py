@@ -16,8 +16,8 @@ from service.sqlcheck.findings import Finding
 NAME = r'(?:[\w.-]|"[^"\n]+")+'
 ACCEPTED = re.compile(rf"^-- (?P<check>[a-z-]+): ok (?P<names>{NAME}(?:, {NAME})*) \(\S.*", re.MULTILINE)
 LEADING = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
-# Checks that depend on more than the migrations: a database, an option, or queries.
-DEPENDENT_CHECKS = {"drift", "rollback", "unread"}
+# Checks that depend on more than the migrations: a database, an option, or queries. A reason of `locks` is no name.
+DEPENDENT_CHECKS = {"drift", "locks", "rollback", "unread"}
 # Statements that create a part: its kind, and the field that contains its name, after its schema's.
 CREATED = {
     "CreateDomainStmt": ("domain", "domainname"),

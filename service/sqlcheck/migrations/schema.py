@@ -39,7 +39,7 @@ class Column:
 
 @attrs.frozen
 class Constraint:
-    """A constraint; a foreign key also has the referenced table and columns, and the ON DELETE action."""
+    """A constraint; a foreign key also has the referenced table and columns, and the ON DELETE action, if any."""
 
     name: str
     kind: str

@@ -115,13 +115,14 @@ def _check_indexes(table: str, indexes: Collection[Index], files: MigrationFiles
     Of equal indexes, one is kept: the primary key, otherwise a unique one, otherwise the first by name.
     """
     ranked = sorted((index for index in indexes if index.valid), key=lambda index: not index.unique)
+    whole = [index for index in ranked if " WHERE " not in index.method]
     for rank, index in enumerate(ranked):
-        equal = next((each for each in ranked[:rank] if each.method == index.method), None)
         prefix = f"{index.method.removesuffix(')')}, "
-        longer = next((each for each in ranked if each.method.startswith(prefix)), None)
-        if equal or (longer and index.plain and not index.unique):
-            what = f"is the same as {equal.name}" if equal else f"is a prefix of {longer.name}" if longer else ""
-            sentence = f"index {index.name} {what}, which serves its queries: it only slows down writes"
+        found = [f"the same as {each.name}" for each in ranked[:rank] if each.method == index.method]
+        if not index.unique:
+            found += [f"a prefix of {each.name}" for each in whole if each.method.startswith(prefix)]
+        if found:
+            sentence = f"index {index.name} is {found[0]}, which serves its queries: it only slows down writes"
             place = files.place_of("index", index.name, table)
             yield from files.find("duplicate-index", "index", index.name, sentence, place)
 

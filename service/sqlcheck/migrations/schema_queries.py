@@ -96,7 +96,7 @@ CONSTRAINTS = """
         ),
         case o.confdeltype
             when 'c' then 'cascade' when 'n' then 'set null' when 'd' then 'set default' when 'r' then 'restrict'
-            when 'a' then 'no action' else ''
+            else ''
         end
     from pg_constraint as o
     where o.conrelid >= 16384 and (o.contype in ('p', 'u', 'c', 'x') or (o.contype = 'f' and o.conparentid = 0))

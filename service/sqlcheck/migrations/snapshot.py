@@ -89,7 +89,7 @@ OBJECTS: dict[str, tuple[LiteralString, LiteralString, LiteralString]] = {
     "pg_description": ("x.classoid", "x.objoid", "x.objsubid"),
 }
 # Of dependencies, only the owners of sequences; internal triggers have oids in their names. The operators and functions
-# in a family of an extension are not its members.
+# in a family of an extension are not its members. The types of arrays and multiranges follow from their elements'.
 MEMBERS: LiteralString = "(select objid from pg_depend where classid = 'pg_opfamily'::regclass and deptype = 'e')"
 CONDITIONS: dict[str, LiteralString] = {
     "pg_amop": f"x.amopfamily not in {MEMBERS}",
@@ -97,6 +97,7 @@ CONDITIONS: dict[str, LiteralString] = {
     "pg_attribute": "x.attnum > 0 and not x.attisdropped",
     "pg_depend": "x.refobjsubid > 0 and x.objid in (select seqrelid from pg_sequence)",
     "pg_trigger": "not x.tgisinternal",
+    "pg_type": "x.typcategory <> 'A' and x.typtype <> 'm'",
 }
 # Built-in objects are left out, except for the privileges and the comment of the schema public.
 ROWS = sql.SQL("""

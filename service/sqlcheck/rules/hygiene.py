@@ -64,7 +64,8 @@ def connection_state(tree: Node) -> Iterator[tuple[Node, str]]:
 def _is_local(call: Node) -> bool:
     """Return whether a call is ``set_config(…, …, true)``, whose effect ends with the statement."""
     last = call.args[-1] if call.args else None
-    return call.funcname[-1].sval == "set_config" and bool(getattr(getattr(last, "val", None), "boolval", False))
+    value = getattr(last, "arg", last)  # of `is_local => true`
+    return call.funcname[-1].sval == "set_config" and bool(getattr(getattr(value, "val", None), "boolval", False))
 
 
 def _is_star(node: Node) -> bool:

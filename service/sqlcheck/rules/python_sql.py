@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from enum import IntEnum
 from functools import cached_property
 
 import attrs
@@ -24,17 +25,16 @@ QUERY = re.compile(
 # In a module, or in a package for all its modules: `# inline-sql: ok reason`.
 ACCEPTED = re.compile(r"^# (?P<check>inline-sql|built-sql): ok \S", re.MULTILINE)
 QUOTING_CLASSES = {"Identifier", "Literal"}  # of psycopg.sql
-STRING_METHODS = {"strip", "lstrip", "rstrip", "lower", "upper", "removeprefix", "removesuffix"}
 FORMATTING_METHODS = {"format", "format_map", "join", "replace", "substitute", "safe_substitute"}
 PROPERTIES = {"property", "cached_property"}
 
 
-@attrs.frozen
-class StringInfo:
-    """Whether a string is built at run time, and whether a part of it is a query."""
+class Text(IntEnum):
+    """What is known of a string; of several, the greatest counts."""
 
-    is_built: bool = False
-    is_query: bool = False
+    OTHER = 1
+    QUERY = 2
+    BUILT = 3  # at run time
 
 
 def find_sql(code: Code) -> Iterator[Finding]:
@@ -46,10 +46,10 @@ def find_sql(code: Code) -> Iterator[Finding]:
                 continue
             given = [*node.args[:1], *(each.value for each in node.keywords if each.arg in {"query", "sql", "command"})]
             text = _Tracer(strings).trace(name, given[0]) if given else None
-            if text and text.is_built and not _is_accepted(code, name, "built-sql"):
+            if text == Text.BUILT and not _is_accepted(code, name, "built-sql"):
                 sentence = "SQL is built from strings: move it to a file in sql/ with $n for each value"
                 yield Finding(module.path.as_posix(), node.lineno, sentence, "built-sql")
-            elif text and text.is_query and not text.is_built and not _is_accepted(code, name, "inline-sql"):
+            elif text == Text.QUERY and not _is_accepted(code, name, "inline-sql"):
                 sentence = "SQL in Python is not checked: move it to a file in sql/"
                 yield Finding(module.path.as_posix(), node.lineno, sentence, "inline-sql")
 
@@ -126,25 +126,27 @@ class _Tracer:
     """Traces an expression to the strings of which it consists, through names, attributes and functions."""
 
     _strings: dict[str, _ModuleStrings]
-    _seen: set[int] = attrs.field(factory=set)
+    _known: dict[int, Text | None] = attrs.field(factory=dict)
 
-    def trace(self, module: str, node: ast.expr) -> StringInfo | None:  # noqa: C901, PLR0911 - one return per case
+    def trace(self, module: str, node: ast.expr) -> Text | None:
         """Return what is known of a string; None if the expression is not known to be one."""
-        if id(node) in self._seen:
-            return None
-        self._seen.add(id(node))
+        if id(node) not in self._known:
+            self._known[id(node)] = None  # a function that calls itself ends here
+            self._known[id(node)] = self._trace(module, node)
+        return self._known[id(node)]
+
+    def _trace(self, module: str, node: ast.expr) -> Text | None:  # noqa: C901, PLR0911 - one return per case
         match node:
             case ast.Constant(value=str(text)):
-                return StringInfo(is_query=bool(QUERY.match(text)))
-            case ast.JoinedStr():
-                parts = self._either(module, node.values)
-                built = any(isinstance(part, ast.FormattedValue) for part in node.values)
-                return StringInfo(is_built=built, is_query=bool(parts and parts.is_query))
-            case ast.BinOp(op=ast.Add() | ast.Mod()):
+                return Text.QUERY if QUERY.match(text) else Text.OTHER
+            case ast.JoinedStr(values=parts):
+                is_built = any(isinstance(part, ast.FormattedValue) for part in parts)
+                return Text.BUILT if is_built else self._either(module, parts)
+            case ast.BinOp(op=ast.Add() | ast.Mod() as op):
                 left, right = self.trace(module, node.left), self.trace(module, node.right)
-                known = [each for each in (left, right) if each]
-                built = len(known) == 1 or any(each.is_built for each in known) or isinstance(node.op, ast.Mod)
-                return StringInfo(is_built=built, is_query=known[0].is_query) if known else None
+                if left and right and Text.BUILT not in {left, right} and isinstance(op, ast.Add):
+                    return left
+                return Text.BUILT if left or right else None
             case ast.NamedExpr(value=value) | ast.Await(value=value) | ast.Subscript(value=value):
                 return self.trace(module, value)
             case ast.IfExp():
@@ -161,30 +163,27 @@ class _Tracer:
             case _:
                 return None
 
-    def _either(self, module: str, nodes: Iterable[ast.expr]) -> StringInfo | None:
-        known = [text for node in nodes if (text := self.trace(module, node))]
-        if not known:
-            return None
-        return StringInfo(any(text.is_built for text in known), any(text.is_query for text in known))
+    def _either(self, module: str, nodes: Iterable[ast.expr]) -> Text | None:
+        return max((text for node in nodes if (text := self.trace(module, node))), default=None)
 
-    def _call(self, module: str, node: ast.Call) -> StringInfo | None:
+    def _call(self, module: str, node: ast.Call) -> Text | None:
         """Trace "…".format(x), f"…".strip(), dedent(f"…"), sql.SQL(f"…"), Template("…").substitute(x), where(x)."""
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if name in QUOTING_CLASSES:
             return None
         receiver = node.func.value if isinstance(node.func, ast.Attribute) else None
-        if isinstance(receiver, ast.Name) and receiver.id == "str" and node.args:  # str.format("…", x)
+        if isinstance(receiver, ast.Name) and receiver.id == "str":  # str.format("…", x)
             receiver = node.args[0]
         around = self.trace(module, receiver) if receiver else None
         if name in FORMATTING_METHODS and (around or "substitute" in name):
-            return StringInfo(is_built=True)
-        returned = self._returned(module, node.func) if name != "SQL" else None
+            return Text.BUILT
+        returned = self._returned(module, node.func)
         inside = self._either(module, node.args)
-        if any(text and text.is_built for text in (around, returned, inside)):
-            return StringInfo(is_built=True)
-        return returned or (around if name in STRING_METHODS else None)  # sql.SQL("…").format(…) is not a string
+        if Text.BUILT in {around, returned, inside}:
+            return Text.BUILT
+        return returned or around  # nothing of sql.SQL("…").format(…), which is not a string
 
-    def _returned(self, module: str, function: ast.expr) -> StringInfo | None:
+    def _returned(self, module: str, function: ast.expr) -> Text | None:
         name = getattr(function, "attr", "")
         if isinstance(function, ast.Name):
             module, name = self._origin(module, function.id)
@@ -195,5 +194,5 @@ class _Tracer:
         target = self._strings[module].module.names.get(name)
         return target if isinstance(target, tuple) and target[0] in self._strings else (module, name)
 
-    def _local(self, module: str, name: str) -> StringInfo | None:
+    def _local(self, module: str, name: str) -> Text | None:
         return self._either(module, self._strings[module].values.get(name, []))

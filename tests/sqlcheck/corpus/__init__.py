@@ -165,4 +165,4 @@ def reference(description: Description) -> QueryReference:
         )
         for column, nulls in zip(description.columns, judged, strict=True)
     )
-    return QueryReference("service/x.py", 1, description.statement.name, "many", Row("X", fields), None)
+    return QueryReference("service/x.py", 1, description.statement.name, "many", Row("X", fields))
