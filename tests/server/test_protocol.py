@@ -46,6 +46,7 @@ async def test_refusal_of_a_head_request_has_no_body(port: int) -> None:
         pytest.param([GET + b"X-A: " + b"a" * 33_000 + b"\r\n\r\n"], id="in one piece"),
         pytest.param([GET + b"X-A: " + b"a" * 33_000], id="without an end"),
         pytest.param([GET + b"X-A: " + b"a" * 20_000, b"a" * 20_000], id="in two pieces"),
+        pytest.param([GET + b"X-A: " + b"a" * 20_000, b"a" * 20_000 + b"\r\n\r\n"], id="in two pieces, complete"),
         pytest.param([GET + b"X: y\r\n" * 6_000 + b"\r\n"], id="many fields"),
         pytest.param([b"GET /" + b"a" * 33_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"], id="a path"),
     ],
@@ -235,6 +236,7 @@ async def test_request_outside_the_standard_is_refused(port: int, request_: byte
 
 
 async def test_early_response_leaves_the_connection_usable(port: int) -> None:
-    parts = UNWANTED + b"Content-Length: 2\r\n\r\n", b"{}", GET + b"Connection: close\r\n\r\n"
+    head, body = UNWANTED + b"Content-Length: 200000\r\n\r\n", b"a" * 200_000
+    parts = head, body, GET + b"Connection: close\r\n\r\n"
 
     assert statuses(await talk(port, *parts)) == [401, 200]
