@@ -48,6 +48,8 @@ class LimitedHttpProtocol(TimedConnection):
         self._feed(data)
         if self._phase != "head":
             self._buffer = b""  # idle connections use no memory for it
+        elif not self._incomplete_size:  # the head began in this data
+            self._buffer = data
         if self._incomplete_size > MAX_HEAD and self._phase in {"head", "body"} and not self.transport.is_closing():
             self._reject(HeadTooLarge())
 
