@@ -97,8 +97,8 @@ class DatabaseUrl:
     keepalive: dict[str, str]
     target_session_attrs: str | None
     load_balances: bool
-    connect_timeout: int | None
-    """Seconds for each host."""
+    connect_timeout: int
+    """Seconds for each host; 0: the default."""
 
     @classmethod
     def parse(cls, text: str) -> "DatabaseUrl":
@@ -131,7 +131,7 @@ class DatabaseUrl:
             keepalive=keepalive,
             target_session_attrs=keywords.get("target_session_attrs"),
             load_balances=keywords.pop("load_balance_hosts", "") == "random",
-            connect_timeout=int(keywords.pop("connect_timeout", "0")) or None,
+            connect_timeout=int(keywords.pop("connect_timeout", "0")),
             tls=_tls(keywords),
         )
 
@@ -223,10 +223,10 @@ def _tls(keywords: dict[str, str]) -> dict[str, str]:
         tls |= {"sslmode": "verify-full", "sslrootcert": keywords.get("sslrootcert", "system")}
     for name in ("sslcompression", "sslsni", "sslcertmode"):
         tls.pop(name, None)
-    mode = tls.get("sslmode", "prefer")
     if tls.get("sslrootcert") == "system":
         tls |= {"sslmode": "verify-full", "sslrootcert": _system_certificates()}
-    elif mode.startswith("verify") and "sslrootcert" not in tls:
+    mode = tls.get("sslmode", "prefer")
+    if mode.startswith("verify") and "sslrootcert" not in tls:
         path = Path("~/.postgresql/root.crt").expanduser()
         if not path.is_file():
             raise ValueError(

@@ -24,6 +24,7 @@ HONOURED = {
     "host": ("a,b", {"host": "a,b", "port": "6,6", "target_session_attrs": "primary"}),
     "port": ("7", {"port": "7"}),
     "dbname": ("other", {"dbname": "other"}),
+    "database": ("other", {"dbname": "other"}),
     "user": ("other", {"user": "other"}),
     "password": ("p w", {"password": "p w"}),
     "passfile": ("/dev/null", {"passfile": "/dev/null"}),
@@ -105,6 +106,10 @@ PROVIDERS = {
     "Cloud SQL, as Prisma writes it": (
         "postgresql://app:secret@localhost/app?host=/cloudsql/project:europe-west1:instance",
         ("/cloudsql/project:europe-west1:instance", 5432, "app", "app", None),
+    ),
+    "public certificate, over direct TLS": (
+        "postgresql://alex:AbC123@db.example.com:5432/postgres?sslrootcert=system&sslnegotiation=direct",
+        ("db.example.com", 5432, "alex", "postgres", "verify-full"),
     ),
     "Fly": (
         "postgres://app:secret@app-db.flycast:5432/app?sslmode=disable",
@@ -208,6 +213,7 @@ def test_other_parameters_are_settings_of_the_server(query: str, settings: dict[
         ("postgresql://u:secret%00@h/db", "must look like postgresql://"),
         ("postgresql://u:secret%ff@h/db", "must look like postgresql://"),
         ("postgresql://u:secret@h:abc/db", "must look like postgresql://"),
+        ("postgresql://u:secret@h/db?application_name=%zz", "must look like postgresql://"),
         ("postgresql://u:secret@h/db?x", "must have parameters of the form name=value"),
         ("postgresql://u:secret@h:0/db", "has the port 0"),
         ("postgresql://u:secret@h:99999/db", "has the port 99999"),
@@ -216,11 +222,14 @@ def test_other_parameters_are_settings_of_the_server(query: str, settings: dict[
         ("postgresql://u:secret@,/db", "names several hosts, and one of them is empty"),
         (
             "postgresql://u:secret@h/db?sslmode=no-verify",
-            "has sslmode=no-verify, which is not supported: sslmode can be",
+            "has sslmode=no-verify, which is not supported: sslmode can be disable, allow, prefer",
         ),
         ("postgresql://u:secret@h/db?target_session_attrs=bogus", "has target_session_attrs=bogus"),
         ("postgresql://u:secret@h/db?target_session_attrs=standby", "has target_session_attrs=standby, and must lead"),
-        ("postgresql://u:secret@h/db?connect_timeout=soon", "has connect_timeout=soon, which is not supported"),
+        (
+            "postgresql://u:secret@h/db?connect_timeout=soon",
+            "has connect_timeout=soon, which is not supported: connect_timeout can be a whole number",
+        ),
         ("postgresql://u:secret@h/db?client_encoding=latin1", "has client_encoding=latin1"),
         ("postgresql://u:secret@h/db?Client_Encoding=latin1", "has the parameter Client_Encoding, which"),
         ("postgresql://u:secret@h/db?SSLMODE=require", "has the parameter SSLMODE, which must be written sslmode"),

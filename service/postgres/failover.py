@@ -45,7 +45,7 @@ class MultiHostConnector:
         self._keepalive = url.keepalive
         hosts = len(self._addresses)
         several = hosts > 1
-        self._timeout = max(timeouts.connect, hosts * (url.connect_timeout or 0))
+        self._timeout = max(timeouts.connect, hosts * url.connect_timeout)
         self._host_timeout = url.connect_timeout or (timeouts.connect_host if several else timeouts.connect)
         self._options = options | {
             # asyncpg accepts some of libpq's TLS keywords in a URL only.

@@ -118,7 +118,7 @@ class TimedConnection(HttpToolsProtocol):
     def _probe(self, interim_response: bytes) -> None:
         """Detect by an interim response whether a half-closed client has disconnected (RFC 9110, 15.2)."""
         active = self._active
-        if self.transport.is_closing() or active is None or active.response_started or active.response_complete:
+        if self.transport.is_closing() or active is None or active.response_started:
             return
         if self.transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self.transport.abort()
@@ -180,7 +180,7 @@ class TimedConnection(HttpToolsProtocol):
         if self._close_after_responses():
             self.flow.pause_reading()
             return
-        in_body = self._phase == "body" and self.cycle and not self.cycle.response_complete
+        in_body = self._phase == "body" and not self.cycle.response_complete
         if in_body:
             # For the application, the client has disconnected: it sends nothing more.
             self.cycle.disconnected = True

@@ -39,18 +39,17 @@ class LimitedHttpProtocol(TimedConnection):
 
     @override
     def data_received(self, data: bytes) -> None:
-        phase = self._phase
-        if phase == "linger":
+        if self._phase == "linger":
             return
-        self._received_at = now = self.loop.time()
-        self._buffer = self._buffer + data if phase == "head" else data
-        if phase == "keep_alive":
-            self._phase, self._phase_began = "head", now
-        self._last_size = size = len(data)
-        self._incomplete_size += size
+        self._received_at = self.loop.time()
+        self._buffer += data
+        self._last_size = len(data)
+        self._incomplete_size += len(data)
         self._feed(data)
         if self._phase != "head":
             self._buffer = b""  # idle connections use no memory for it
+        elif not self._incomplete_size:  # the head began in this data
+            self._buffer = data
         if self._incomplete_size > MAX_HEAD and self._phase in {"head", "body"} and not self.transport.is_closing():
             self._reject(HeadTooLarge())
 
@@ -66,7 +65,6 @@ class LimitedHttpProtocol(TimedConnection):
                 lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
                 lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
                 self.parser = httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # like uvicorn's
                 self._buffer = data = b"\r\n".join([*lines, b"", data[offer.args[0] :]])
             except httptools.HttpParserError as error:
                 problem = error.__context__  # what a callback of the parser raised
@@ -195,7 +193,6 @@ class LimitedHttpProtocol(TimedConnection):
 
     @override
     def on_response_complete(self) -> None:
-        self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
         self.flow.resume_reading()

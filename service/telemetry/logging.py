@@ -110,8 +110,10 @@ def _format_exception(exc_info: ExcInfo) -> str:
 
 
 def _hide_values(error: BaseException | None) -> None:
-    """Remove the values of rows from `error` and its causes, in place: the log is their last use."""
+    """Remove the values of rows from `error`, its parts and causes, in place: the log is their last use."""
     while error is not None:
+        for part in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+            _hide_values(part)
         if isinstance(error, asyncpg.PostgresError):
             error.detail = None
             message = str(error.args[0])

@@ -38,7 +38,7 @@ def check_trace_variables(environment: Mapping[str, str] = os.environ) -> bool:
 
     Raises SettingsError if the receiver's address is not valid, or if OpenTelemetry cannot do what they ask for.
     """
-    given = {name: text for name, text in environment.items() if name.startswith("OTEL_") and text}
+    given = {name: text for name, text in environment.items() if text}
     endpoints = given.keys() & {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
     disabled = given.get("OTEL_SDK_DISABLED", "").lower() == "true" or given.get("OTEL_TRACES_EXPORTER") == "none"
     if not endpoints or disabled:

@@ -115,8 +115,9 @@ def test_invalid_directive_is_refused(directory: Path, directive: str, what: str
 
 
 def test_text_that_resembles_a_directive_is_ignored(directory: Path) -> None:
-    prose = "-- what depends on it: nothing\n-- Depends on b, in one transaction.\n"
-    second(directory, prose + "create table b (\n    depends text default\n    depends::text\n);")
+    prose = "-- what depends on it: nothing\n-- Depends on b, in one transaction.\n-- Transactions are short.\n"
+    table = "create table b (\n    depends text default\n    depends::text,\n    required\n    boolean\n);\n"
+    second(directory, prose + table + "update b set\n    required = true;")
 
     assert len(load_migrations(directory)) == 2
 

@@ -1,5 +1,7 @@
 """HTTP as bytes: invalid HTTP/1.1 is rejected once, and neighbouring requests do not change a response."""
 
+import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 
@@ -8,6 +10,7 @@ from litestar.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from service.app import Service
+from service.server.protocol import LimitedHttpProtocol
 from tests.support.raw_http import CHUNKED, GET, NO_REQUESTS, POST, UNWANTED, listening, talk
 from tests.support.sockets import statuses
 
@@ -46,6 +49,7 @@ async def test_refusal_of_a_head_request_has_no_body(port: int) -> None:
         pytest.param([GET + b"X-A: " + b"a" * 33_000 + b"\r\n\r\n"], id="in one piece"),
         pytest.param([GET + b"X-A: " + b"a" * 33_000], id="without an end"),
         pytest.param([GET + b"X-A: " + b"a" * 20_000, b"a" * 20_000], id="in two pieces"),
+        pytest.param([GET + b"X-A: " + b"a" * 20_000, b"a" * 20_000 + b"\r\n\r\n"], id="in two pieces, complete"),
         pytest.param([GET + b"X: y\r\n" * 6_000 + b"\r\n"], id="many fields"),
         pytest.param([b"GET /" + b"a" * 33_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"], id="a path"),
     ],
@@ -136,6 +140,20 @@ async def test_expect_100_continue_is_answered(port: int) -> None:
 
     assert statuses(await talk(port, head, b"{}")) == [100, 422]
     assert statuses(await talk(port, head.replace(b"1.1", b"1.0"), b"{}")) == [422]
+
+
+async def test_buffer_of_half_sent_heads_does_not_grow(port: int) -> None:
+    half = len(GET) // 2
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET[:half])
+    for _ in range(50):
+        writer.write(GET[half:] + b"X-A: " + b"a" * 10_000 + b"\r\n\r\n" + GET[:half])
+        await reader.readuntil(b"\r\n\r\n")
+
+    connections = [each for each in gc.get_objects() if isinstance(each, LimitedHttpProtocol)]
+    largest = max(len(each._buffer) for each in connections)  # noqa: SLF001 - nothing else shows it
+    writer.close()
+    assert largest < 100_000
 
 
 async def test_two_pipelined_requests_get_two_responses(port: int) -> None:
@@ -235,6 +253,7 @@ async def test_request_outside_the_standard_is_refused(port: int, request_: byte
 
 
 async def test_early_response_leaves_the_connection_usable(port: int) -> None:
-    parts = UNWANTED + b"Content-Length: 2\r\n\r\n", b"{}", GET + b"Connection: close\r\n\r\n"
+    head, body = UNWANTED + b"Content-Length: 200000\r\n\r\n", b"a" * 200_000
+    parts = head, body, GET + b"Connection: close\r\n\r\n"
 
     assert statuses(await talk(port, *parts)) == [401, 200]

@@ -196,7 +196,7 @@ async def main(url, form):
             await connection.fetch(sql, *([argument] if argument else []))
         except Exception as error:
             failure = RuntimeError("it failed")
-            failure.__cause__ = error
+            failure.__cause__ = ExceptionGroup("as of a TaskGroup", [error])
             log.error("failed", exc_info=failure)
     await connection.close()
 

@@ -193,6 +193,13 @@ def test_killed_worker_leaves_counters_but_no_gauges(measured: ServiceWithMetric
     assert measured["http_requests_total method=GET route=/users/me status=200"] == 1
 
 
+def test_worker_that_is_just_starting_is_left_out(measured: ServiceWithMetrics) -> None:
+    [layout] = measured.directory.glob("layout.*")
+    (measured.directory / f"worker{layout.suffix}.9").touch()
+
+    assert measured["service_workers"] == 1
+
+
 def test_declared_counter_is_shown_by_its_labels(measured: ServiceWithMetrics) -> None:
     for _ in range(2):
         KITES.inc(size="small", colour="red")
