@@ -245,14 +245,19 @@ async def test_refusal_is_repeated_for_a_second_without_a_query(
     assert [within.status_code, after.status_code] == [429, 409]
 
 
-@pytest.mark.usefixtures("connection")
 async def test_refused_networks_take_bounded_memory(
-    limited: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    limited: httpx.AsyncClient, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The refusal of the second network replaces that of the first, which is then counted again."""
     monkeypatch.setattr(throttle, "MAX_REFUSALS", 1)
-    responses = []
-    for network in ("203.0.113.7", "203.0.113.8", "203.0.113.7"):
-        limited.headers["X-Forwarded-For"] = network
-        responses = [(await register(limited, "ann@example.com")).status_code for _ in range(3)]
+    monkeypatch.setattr(throttle, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    for address in ("203.0.113.7", "203.0.113.8"):
+        limited.headers["X-Forwarded-For"] = address
+        for _ in range(3):
+            await register(limited, "ann@example.com")
+    await connection.execute("delete from login_throttle")
 
-    assert responses == [429, 429, 429]
+    limited.headers["X-Forwarded-For"] = "203.0.113.7"
+    again = await register(limited, "ann@example.com")
+
+    assert again.status_code == 409
