@@ -31,11 +31,11 @@ class Kite:
     """A row with objects."""
 
     id: int
+    count: int = attrs.field(init=False, default=0)  # no column
     data: str
     owner: Annotated[Owner | None, "of the kite"]
     toys: "list[Toy]"
     parsed: Owner | str = attrs.field(converter=str)
-    count: int = attrs.field(init=False, default=0)
 
 
 Keeper = NewType("Keeper", Owner)
