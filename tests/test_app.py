@@ -55,11 +55,12 @@ async def test_database_has_the_configured_timeouts(
     ("setting", "moment"),
     [
         ("", "1970-01-01T00:00:00+00:00"),
+        ("&timezone_abbreviations=Default", "1970-01-01T00:00:00+00:00"),
         ("&timezone=Asia/Tokyo", "1970-01-01T09:00:00+09:00"),
         ("&options=-c%20TimeZone%3DAsia/Tokyo", "1970-01-01T09:00:00+09:00"),
     ],
 )
-async def test_times_in_json_are_utc_unless_the_url_names_a_zone(
+async def test_times_in_json_have_the_zone_of_the_url(
     own_database_url: str, tmp_path: Path, setting: str, moment: str
 ) -> None:
     """In 1970, the offset of this database's zone had seconds, which a JSON time (RFC 3339) cannot have."""

@@ -26,7 +26,7 @@ UNAVAILABLE = (
 )
 # The statement lost to a concurrent transaction and was rolled back: even a write can run again.
 RETRYABLE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-# The connection ended while the statement was under way. asyncpg hides an OSError behind the second.
+# The connection ended while the statement was under way. asyncpg replaces an OSError with a PostgresConnectionError.
 _LOST = (
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,

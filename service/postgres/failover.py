@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,6 +14,8 @@ from service.database_url import Address, DatabaseUrl
 from service.timeouts import DatabaseTimeouts
 
 _connect: Callable[..., Awaitable[asyncpg.Connection]] = asyncpg.connect
+# The name of the setting, not of `timezone_abbreviations`.
+TIME_ZONE = re.compile(r"\btimezone\b", re.IGNORECASE)
 # libpq's keywords, and the socket options that they set. No system has all of them.
 _SOCKET_OPTIONS = {
     "keepalives_idle": "TCP_KEEPIDLE",
@@ -101,7 +104,7 @@ def _zone(settings: dict[str, str]) -> dict[str, str]:
     some zones had seconds in the past, which is no valid time in JSON (RFC 3339).
     """
     names = " ".join([*settings, settings.get("options", "")])
-    return {} if "timezone" in names.lower() else {"TimeZone": "UTC"}
+    return {} if TIME_ZONE.search(names) else {"TimeZone": "UTC"}
 
 
 def enable_keepalive(connection: asyncpg.Connection, keepalive: dict[str, str]) -> None:

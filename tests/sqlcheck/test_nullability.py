@@ -97,7 +97,7 @@ def test_marker_of_a_null_first_column_is_accepted(toys: Toys) -> None:
     assert not toys.check(sql, f"{OF_SESSION}-- not null: note (each has one)\n", *NULLS, models=NOTED)
 
 
-def test_null_with_a_null_first_column_of_one_row_counts(infer: Infer) -> None:
+def test_null_first_column_of_one_row_hides_nothing(infer: Infer) -> None:
     nulls = infer(f"select toy.id, toy.price {WITH_CALLER}", OF_SESSION.replace("maybe", "one"))
 
     assert [called(each) for each in nulls] == ["join", "join"]

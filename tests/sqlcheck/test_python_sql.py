@@ -94,6 +94,7 @@ def test_inline_sql_is_found(tmp_path: Path, text: str) -> None:
         "def f(): return f()\ndb.fetch(f())",
         "cursor.fetchmany(note='select 1')",
         "db.fetch(a + b)",
+        "def f(db, str): db.fetch(str.strip())",  # a parameter
         "class Query:\n    def sql(self): return 'select ' + self.x\ndb.fetch(query.sql)",
     ],
 )

@@ -31,5 +31,5 @@ class Assumptions:
         return attrs.evolve(self, not_null=self.not_null | {(scope, variable) for variable in variables})
 
     def with_written_value(self, scope: Scope) -> "Assumptions":
-        """Return the assumptions in a value that a statement writes, of which those of the new row do not hold."""
+        """Return the assumptions in a value that a statement writes: none about nulls."""
         return Assumptions(writing=self.writing | {scope})

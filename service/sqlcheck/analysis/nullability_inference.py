@@ -20,13 +20,15 @@ from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, is_
 from service.sqlcheck.analysis.not_null import Variable, as_variable, not_null_if_false, not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
 from service.sqlcheck.analysis.query_parts import is_alias, is_table
-from service.sqlcheck.analysis.scope import COMPUTED, Scope
+from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.written_rows import generated_value, is_kept, missing_row, written_values
 
 NEVER_NULL = {
     *("BOOLEANTEST", "DISTINCTEXPR", "GROUPINGFUNC", "MERGESUPPORTFUNC", "NULLTEST", "ROWEXPR"),
     "CASETESTEXPR",  # an element of an array of which each is cast
 }
+# Expressions that a condition can prove not to be null, beside columns.
+COMPUTED = {"AGGREF", "COALESCEEXPR", "FIELDSELECT", "FUNCEXPR", "OPEXPR", "SUBSCRIPTINGREF"}
 NULL_IF_ANY = CASTS | {"BOOLEXPR", "JSONISPREDICATE", "JSONVALUEEXPR", "ROWCOMPAREEXPR"}
 NO_NULLS = b"\0\0\0\0"  # an array's offset of its null bitmap
 

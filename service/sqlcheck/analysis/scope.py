@@ -14,8 +14,6 @@ from service.sqlcheck.analysis.not_null import parts_not_null_if_true
 from service.sqlcheck.analysis.query_parts import conjuncts, is_alias, is_table
 
 MAX_DEPTH = 20  # of nested calls: a function can call itself
-# What a condition can be about, beside columns.
-COMPUTED = {"AGGREF", "COALESCEEXPR", "FIELDSELECT", "FUNCEXPR", "OPEXPR", "SUBSCRIPTINGREF"}
 
 
 @attrs.define(eq=False)

@@ -29,7 +29,7 @@ FORMATTING_METHODS = {"format", "format_map", "join", "replace", "substitute", "
 PROPERTIES = {"property", "cached_property"}
 
 
-class Text(IntEnum):
+class StringKind(IntEnum):
     """What is known of a string; of several, the greatest counts."""
 
     OTHER = 1
@@ -46,10 +46,10 @@ def find_sql(code: Code) -> Iterator[Finding]:
                 continue
             given = [*node.args[:1], *(each.value for each in node.keywords if each.arg in {"query", "sql", "command"})]
             text = _Tracer(strings).trace(name, given[0]) if given else None
-            if text == Text.BUILT and not _is_accepted(code, name, "built-sql"):
+            if text == StringKind.BUILT and not _is_accepted(code, name, "built-sql"):
                 sentence = "SQL is built from strings: move it to a file in sql/ with $n for each value"
                 yield Finding(module.path.as_posix(), node.lineno, sentence, "built-sql")
-            elif text == Text.QUERY and not _is_accepted(code, name, "inline-sql"):
+            elif text == StringKind.QUERY and not _is_accepted(code, name, "inline-sql"):
                 sentence = "SQL in Python is not checked: move it to a file in sql/"
                 yield Finding(module.path.as_posix(), node.lineno, sentence, "inline-sql")
 
@@ -126,27 +126,27 @@ class _Tracer:
     """Traces an expression to the strings of which it consists, through names, attributes and functions."""
 
     _strings: dict[str, _ModuleStrings]
-    _known: dict[int, Text | None] = attrs.field(factory=dict)
+    _known: dict[int, StringKind | None] = attrs.field(factory=dict)
 
-    def trace(self, module: str, node: ast.expr) -> Text | None:
+    def trace(self, module: str, node: ast.expr) -> StringKind | None:
         """Return what is known of a string; None if the expression is not known to be one."""
         if id(node) not in self._known:
             self._known[id(node)] = None  # a function that calls itself ends here
             self._known[id(node)] = self._trace(module, node)
         return self._known[id(node)]
 
-    def _trace(self, module: str, node: ast.expr) -> Text | None:  # noqa: C901, PLR0911 - one return per case
+    def _trace(self, module: str, node: ast.expr) -> StringKind | None:  # noqa: C901, PLR0911 - one return per case
         match node:
             case ast.Constant(value=str(text)):
-                return Text.QUERY if QUERY.match(text) else Text.OTHER
+                return StringKind.QUERY if QUERY.match(text) else StringKind.OTHER
             case ast.JoinedStr(values=parts):
                 is_built = any(isinstance(part, ast.FormattedValue) for part in parts)
-                return Text.BUILT if is_built else self._either(module, parts)
+                return StringKind.BUILT if is_built else self._either(module, parts)
             case ast.BinOp(op=ast.Add() | ast.Mod() as op):
                 left, right = self.trace(module, node.left), self.trace(module, node.right)
-                if left and right and Text.BUILT not in {left, right} and isinstance(op, ast.Add):
+                if left and right and StringKind.BUILT not in {left, right} and isinstance(op, ast.Add):
                     return left
-                return Text.BUILT if left or right else None
+                return StringKind.BUILT if left or right else None
             case ast.NamedExpr(value=value) | ast.Await(value=value) | ast.Subscript(value=value):
                 return self.trace(module, value)
             case ast.IfExp():
@@ -163,27 +163,27 @@ class _Tracer:
             case _:
                 return None
 
-    def _either(self, module: str, nodes: Iterable[ast.expr]) -> Text | None:
+    def _either(self, module: str, nodes: Iterable[ast.expr]) -> StringKind | None:
         return max((text for node in nodes if (text := self.trace(module, node))), default=None)
 
-    def _call(self, module: str, node: ast.Call) -> Text | None:
+    def _call(self, module: str, node: ast.Call) -> StringKind | None:
         """Trace "…".format(x), f"…".strip(), dedent(f"…"), sql.SQL(f"…"), Template("…").substitute(x), where(x)."""
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if name in QUOTING_CLASSES:
             return None
         receiver = node.func.value if isinstance(node.func, ast.Attribute) else None
-        if isinstance(receiver, ast.Name) and receiver.id == "str":  # str.format("…", x)
+        if isinstance(receiver, ast.Name) and receiver.id == "str" and node.args:  # str.format("…", x)
             receiver = node.args[0]
         around = self.trace(module, receiver) if receiver else None
         if name in FORMATTING_METHODS and (around or "substitute" in name):
-            return Text.BUILT
+            return StringKind.BUILT
         returned = self._returned(module, node.func)
         inside = self._either(module, node.args)
-        if Text.BUILT in {around, returned, inside}:
-            return Text.BUILT
+        if StringKind.BUILT in {around, returned, inside}:
+            return StringKind.BUILT
         return returned or around  # nothing of sql.SQL("…").format(…), which is not a string
 
-    def _returned(self, module: str, function: ast.expr) -> Text | None:
+    def _returned(self, module: str, function: ast.expr) -> StringKind | None:
         name = getattr(function, "attr", "")
         if isinstance(function, ast.Name):
             module, name = self._origin(module, function.id)
@@ -194,5 +194,5 @@ class _Tracer:
         target = self._strings[module].module.names.get(name)
         return target if isinstance(target, tuple) and target[0] in self._strings else (module, name)
 
-    def _local(self, module: str, name: str) -> Text | None:
+    def _local(self, module: str, name: str) -> StringKind | None:
         return self._either(module, self._strings[module].values.get(name, []))
