@@ -4,7 +4,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -34,17 +34,22 @@ def scratch_database(url: str | None) -> Iterator[str]:
             yield started.url("postgres")
         return
     name = f"service_check_{os.getpid()}_{secrets.token_hex(6)}"  # shows who created it, if it is not dropped
-    with connect(url) as connection:
+    with closing(connect(url)) as connection:
         try:
             connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
             yield f"{url}{'&' if '?' in url else '?'}dbname={name}"  # the last dbname overrides others, and the path
         finally:
-            drop = sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
             try:
-                connection.execute(drop)
-            except KeyboardInterrupt:  # psycopg has cancelled the statement
-                connection.execute(drop)
+                _drop(url, name)
+            except KeyboardInterrupt:  # it may have cancelled the statement
+                _drop(url, name)
                 raise
+
+
+def _drop(url: str, name: str) -> None:
+    """Drop a database on a new connection: after an interrupt, one can be busy with its last statement."""
+    with closing(connect(url)) as connection:
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
 
 def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":
