@@ -3,7 +3,6 @@
 import asyncio
 import time
 import unicodedata
-from collections.abc import AsyncIterator
 
 import asyncpg
 import httpx
@@ -12,27 +11,14 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import VerifyMismatchError
 from structlog.testing import capture_logs
 
-from service.auth import passwords as module
 from service.auth.controllers import UPGRADE_PASSWORD_HASH
-from service.auth.passwords import COMMON_PASSWORDS, DECOY, HASHER, HashingQueue, Passwords, password_errors
-from service.problems import Unavailable
-from service.telemetry import RequestContext, current
+from service.auth.passwords import COMMON_PASSWORDS, DECOY, HASHER, password_errors
 from tests.support.accounts import PASSWORD
 from tests.support.factories import LoggedIn, hash_once, log_in
 
 STORED = "select hashed_password from user_model where id = $1"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 STORE = "update user_model set hashed_password = $2 where id = $1"
-
-
-@pytest.fixture
-async def passwords(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Passwords]:
-    """Return a Passwords whose queues hold one log-in and one registration."""
-    monkeypatch.setattr(module, "LOGIN_QUEUE", (1, 1))
-    monkeypatch.setattr(module, "REGISTRATION_QUEUE", (1, 1))
-    passwords = Passwords()
-    yield passwords
-    passwords.close()
 
 
 async def register(client: httpx.AsyncClient, password: str) -> httpx.Response:
@@ -174,71 +160,6 @@ async def test_malformed_stored_hash_is_refused(
     response = await log_in(client, user.email, password)
 
     assert (response.status_code, response.json()["detail"]) == (400, "Incorrect email or password")
-
-
-async def test_full_queue_is_503_with_retry_after(passwords: Passwords) -> None:
-    responses = await asyncio.gather(*(passwords.verify("wrong", None) for _ in range(2)), return_exceptions=True)
-
-    assert responses[0] is False
-    assert isinstance(responses[1], Unavailable)
-    assert responses[1].headers == {"Retry-After": "1"}
-
-
-async def test_full_queue_of_registrations_does_not_refuse_log_ins(passwords: Passwords) -> None:
-    responses = await asyncio.gather(
-        *(passwords.hash_for_registration(PASSWORD) for _ in range(2)),
-        passwords.verify(PASSWORD, hash_once(PASSWORD)),
-        return_exceptions=True,
-    )
-
-    assert isinstance(responses[1], Unavailable)
-    assert responses[2] is True
-
-
-@pytest.mark.parametrize(
-    ("flooding", "other"),
-    [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8:1::1")],
-    ids=["IPv4", "IPv6"],
-)
-async def test_one_network_fills_half_the_queue(flooding: str, other: str) -> None:
-    queue = HashingQueue("log-ins", 1, 4)
-
-    async def run_for(client: str) -> None:
-        current.set(RequestContext("", client))
-        await queue.run(print)
-
-    refused = await asyncio.gather(*map(run_for, [flooding] * 3 + [other]), return_exceptions=True)
-
-    assert [isinstance(each, Unavailable) for each in refused] == [False, False, True, False]
-    queue.close()
-
-
-async def test_networks_take_turns_at_hashing() -> None:
-    queue, order = HashingQueue("log-ins", 1, 20), list[str]()
-
-    async def run_for(client: str) -> None:
-        current.set(RequestContext("", client))
-        await queue.run(order.append, client)
-
-    await asyncio.gather(*map(run_for, ["192.0.2.1"] * 9 + ["192.0.2.2"]))
-
-    assert order.index("192.0.2.2") == 2
-    queue.close()
-
-
-async def test_finished_hash_frees_its_place(passwords: Passwords) -> None:
-    for _ in range(2):
-        assert await passwords.verify(PASSWORD, hash_once(PASSWORD))
-
-
-async def test_hashing_does_not_block_the_event_loop(passwords: Passwords) -> None:
-    hashing = asyncio.create_task(passwords.hash(PASSWORD))
-    turns = 0
-    while not hashing.done():
-        await asyncio.sleep(0)
-        turns += 1
-
-    assert turns > 10
 
 
 @pytest.mark.parametrize("field", ["username", "password"])
