@@ -65,6 +65,7 @@ def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":
         connection.close()
         sentence = f"leads to PostgreSQL {version}: the checks need {MINIMUM_VERSION // 10000} or later"
         raise OperatorError(f"The database's URL {sentence}")
+    connection.execute("set quote_all_identifiers = off")  # names in the catalogue are compared as text
     return connection
 
 

@@ -25,6 +25,11 @@ def test_scratch_database_replaces_dbname(server: EmbeddedPostgres, form: str) -
         assert connection.info.dbname.startswith("service_check_")
 
 
+def test_catalogue_is_read_from_a_server_that_quotes_names(server: EmbeddedPostgres) -> None:
+    with connect(f"{server.url('postgres')}&options=-cquote_all_identifiers%3Don") as connection:
+        assert connection.execute("select 'pg_class'::regclass::text").fetchone() == ("pg_class",)
+
+
 def test_interrupted_drop_leaves_no_database(server: EmbeddedPostgres) -> None:
     with connect(server.url("postgres")) as other, connect(server.url("postgres")) as watch, ExitStack() as scratch:
         url = scratch.enter_context(scratch_database(server.url("postgres")))
