@@ -176,6 +176,8 @@ class Sessions(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
+# Hypothesis does not see who refers to its random numbers on Python 3.14.
+@pytest.mark.filterwarnings("ignore:It looks like `register_random`")
 def test_random_requests_match_the_model(serve: Serve, own_database_url: str) -> None:
     served = serve(own_database_url, MAX_SESSIONS=str(MAX_SESSIONS), LOGIN_THROTTLE="off")
     options = settings(

@@ -1,5 +1,6 @@
 """`remove`: removes a feature, and later its tables."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,16 +86,28 @@ def test_drop_follows_an_earlier_removal(whole_tree: Tree) -> None:
     assert [path.parts[0] for path in written] == ["migrations", "migrations"]
 
 
-def test_removal_that_failed_can_be_repeated(whole_tree: Tree) -> None:
-    """Python removes no folder through a link."""
+def test_only_the_link_to_a_folder_is_removed(whole_tree: Tree) -> None:
     write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
     folder = whole_tree.path / "sql/throwaways"
-    folder.rename(folder.with_name("linked"))
-    folder.symlink_to("linked")
+    linked = folder.rename(whole_tree.path / "linked")
+    folder.symlink_to(linked)
 
-    with pytest.raises(OSError, match="symbolic link"):
-        remove("throwaways", whole_tree.path, drop=True)
-    folder.unlink()
+    remove("throwaways", whole_tree.path)
+
+    assert not folder.is_symlink()
+    assert list(linked.iterdir())
+
+
+def test_removal_that_failed_can_be_repeated(whole_tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> None:
+        raise OSError(f"{path} is read-only")
+
+    write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
+    with monkeypatch.context() as failing:
+        failing.setattr(shutil, "rmtree", fail)
+        with pytest.raises(OSError, match="is read-only"):
+            remove("throwaways", whole_tree.path, drop=True)
+
     *paths, _, _ = remove("throwaways", whole_tree.path, drop=True)
 
     assert Path("service/throwaways") in paths

@@ -171,9 +171,11 @@ def test_starting_container_process_ends_on_sigterm(tmp_path: Path, workers: str
     settings = serve_settings("postgresql:///none", WEB_CONCURRENCY=workers, PORT=str(free_port()))
     hook = f"class Hook:\n def find_spec(self, name, *_):\n  if name == {imported!r}: print('now', flush=True)\n"
     (tmp_path / "sitecustomize.py").write_text(f"import sys\n{hook}sys.meta_path.insert(0, Hook())\n")
-    arguments = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *command("serve")]
+    unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if subprocess.run([*unshare, "true"], check=False).returncode:
+        pytest.skip("this container cannot make a PID namespace")
     with subprocess.Popen(
-        arguments,
+        [*unshare, *command("serve")],
         cwd=ROOT,
         env=environment({**settings, "PYTHONPATH": str(tmp_path)}),
         stdout=subprocess.PIPE,

@@ -7,6 +7,7 @@ FORK_ERROR exists, fork() raises the exception that it names.
 import builtins
 import os
 import time
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -62,6 +63,8 @@ def fork(real: Callable[[], int] = os.fork) -> int:
 def main() -> None:
     """Serve until a signal arrives."""
     os.fork = fork
+    # Python 3.12 warns of the log's thread, in the module of the caller; multiprocessing is not __main__.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     configure = partial(configure_logging, "INFO", "json")
     configure()
     factory = cast(AppFactory, Application)  # the server uses no more of an application

@@ -7,6 +7,7 @@ import pytest
 
 from service.telemetry.access_log import AccessLine
 from tests.support.processes import ROOT, Serve, free_port
+from tests.support.programs import needs
 
 PAGE = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
 TOKEN = "a-token-for-one-test"
@@ -45,6 +46,7 @@ def test_every_access_log_field_is_documented() -> None:
     assert named_in("Logs") == {*AccessLine.__struct_fields__} - common
 
 
+@needs("curl")
 @pytest.mark.slow
 def test_every_metric_is_documented_and_shown(own_database_url: str, serve: Serve) -> None:
     port = str(free_port())

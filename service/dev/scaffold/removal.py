@@ -42,7 +42,7 @@ def remove(name: str, root: Path = ROOT, *, drop: bool = False) -> list[Path]:
     paths += [path for folder in ("sql", "tests", PACKAGE) if (path := root / folder / name).is_dir()]
     _write(root, edited)
     for removed in paths:
-        shutil.rmtree(removed) if removed.is_dir() else removed.unlink()
+        shutil.rmtree(removed) if removed.is_dir() and not removed.is_symlink() else removed.unlink()
     _write(root, added)
     return [*(path.relative_to(root) for path in paths), *map(Path, edited), *map(Path, added)]
 
