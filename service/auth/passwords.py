@@ -13,6 +13,7 @@ from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import HashingError, VerificationError
 from argon2.low_level import error_to_str
 
+from service.auth.emails import email_key
 from service.http import client_network
 from service.problems import FieldError, Unavailable
 from service.telemetry import current, gauge, log
@@ -26,7 +27,7 @@ MIN_LENGTH, MAX_LENGTH = 8, 128
 Password = Annotated[
     str,
     msgspec.Meta(
-        description="8 to 128 characters, not a common password",
+        description="8 to 128 characters, not a common password or part of the email address",
         examples=["some long password"],
     ),
 ]
@@ -136,8 +137,11 @@ class Passwords:
         return verified and hashed is not None
 
 
-def password_errors(password: str) -> list[FieldError]:
-    """Return the errors of a new `password`: a wrong length, or a common password, in upper or lower case."""
+def password_errors(password: str, email: str = "") -> list[FieldError]:
+    """Return the errors of a new `password` for the account of `email`.
+
+    They are a wrong length, a common password, and a part of the address; case does not matter.
+    """
     password = _normalized(password)
     detail = None
     if len(password) < MIN_LENGTH:
@@ -146,6 +150,8 @@ def password_errors(password: str) -> list[FieldError]:
         detail = f"Expected str of length <= {MAX_LENGTH}"
     elif "\n" not in password and f"\n{password.lower()}\n".encode() in COMMON_PASSWORDS:
         detail = "is too common; choose another password"
+    elif password.lower() in email_key(email):
+        detail = "is part of the email address; choose another password"
     return [{"pointer": "/password", "detail": detail}] if detail else []
 
 
