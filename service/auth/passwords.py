@@ -21,7 +21,8 @@ from service.telemetry import current, gauge, log
 Ts = TypeVarTuple("Ts")
 R = TypeVar("R")
 
-# Characters after NFC. NIST SP 800-63B, 5.1.1.2: at least 8, no composition rules; the maximum bounds the hashing time.
+# Characters after NFC. NIST SP 800-63B-4, 3.1.1.2: at least 8 beside a second factor, 15 without, no composition rules.
+# The maximum bounds the hashing time.
 MIN_LENGTH, MAX_LENGTH = 8, 128
 # password_errors() checks these limits, because Litestar and clients with a schema would count code points before NFC.
 Password = Annotated[
@@ -32,7 +33,7 @@ Password = Annotated[
     ),
 ]
 
-# The 16,290 most common leaked passwords, to be rejected as NIST SP 800-63B, 5.1.1.2, demands. Kept as the lines of one
+# The 16,290 most common leaked passwords; NIST SP 800-63B-4, 3.1.1.2, demands such a list. Kept as the lines of one
 # text, because a set would take ten times the memory.
 COMMON_PASSWORDS = f"\n{(Path(__file__).parent / 'common_passwords.txt').read_text(encoding='utf-8')}".encode()
 
@@ -174,7 +175,7 @@ def _verify(password: str, hashed: str) -> bool:
 
 
 def _normalized(password: str) -> str:
-    """Return `password` in NFC, so that composed and decomposed letters are equal (NIST SP 800-63B, 5.1.1.2).
+    """Return `password` in NFC, so that composed and decomposed letters are equal (NIST SP 800-63B-4, 3.1.1.2).
 
     It is truncated first, because NFC takes quadratic time. NFC keeps at least a quarter of the length, so a password
     that is too long remains too long.

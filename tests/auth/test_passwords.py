@@ -41,7 +41,7 @@ async def register(client: httpx.AsyncClient, password: str) -> httpx.Response:
     ],
 )
 async def test_every_character_counts(client: httpx.AsyncClient, password: str, cut: str) -> None:
-    """No character is cut, trimmed or forbidden: NIST SP 800-63B, 5.1.1.2."""
+    """No character is cut, trimmed or forbidden: NIST SP 800-63B-4, 3.1.1.2."""
     registered = await register(client, password)
 
     assert registered.status_code == 201, registered.text
