@@ -13,6 +13,7 @@ from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import HashingError, VerificationError
 from argon2.low_level import error_to_str
 
+from service.auth.emails import email_key
 from service.http import client_network
 from service.problems import FieldError, Unavailable
 from service.telemetry import current, gauge, log
@@ -20,18 +21,19 @@ from service.telemetry import current, gauge, log
 Ts = TypeVarTuple("Ts")
 R = TypeVar("R")
 
-# Characters after NFC. NIST SP 800-63B, 5.1.1.2: at least 8, no composition rules; the maximum bounds the hashing time.
+# Characters after NFC. NIST SP 800-63B-4, 3.1.1.2: at least 8 beside a second factor, 15 without, no composition rules.
+# The maximum bounds the hashing time.
 MIN_LENGTH, MAX_LENGTH = 8, 128
 # password_errors() checks these limits, because Litestar and clients with a schema would count code points before NFC.
 Password = Annotated[
     str,
     msgspec.Meta(
-        description="8 to 128 characters, not a common password",
+        description="8 to 128 characters, not a common password or part of the email address",
         examples=["some long password"],
     ),
 ]
 
-# The 16,290 most common leaked passwords, to be rejected as NIST SP 800-63B, 5.1.1.2, demands. Kept as the lines of one
+# The 16,290 most common leaked passwords; NIST SP 800-63B-4, 3.1.1.2, demands such a list. Kept as the lines of one
 # text, because a set would take ten times the memory.
 COMMON_PASSWORDS = f"\n{(Path(__file__).parent / 'common_passwords.txt').read_text(encoding='utf-8')}".encode()
 
@@ -136,8 +138,11 @@ class Passwords:
         return verified and hashed is not None
 
 
-def password_errors(password: str) -> list[FieldError]:
-    """Return the errors of a new `password`: a wrong length, or a common password, in upper or lower case."""
+def password_errors(password: str, email: str = "") -> list[FieldError]:
+    """Return the errors of a new `password` for the account of `email`.
+
+    They are a wrong length, a common password, and a part of the address; case does not matter.
+    """
     password = _normalized(password)
     detail = None
     if len(password) < MIN_LENGTH:
@@ -146,6 +151,8 @@ def password_errors(password: str) -> list[FieldError]:
         detail = f"Expected str of length <= {MAX_LENGTH}"
     elif "\n" not in password and f"\n{password.lower()}\n".encode() in COMMON_PASSWORDS:
         detail = "is too common; choose another password"
+    elif password.lower() in email_key(email):
+        detail = "is part of the email address; choose another password"
     return [{"pointer": "/password", "detail": detail}] if detail else []
 
 
@@ -168,7 +175,7 @@ def _verify(password: str, hashed: str) -> bool:
 
 
 def _normalized(password: str) -> str:
-    """Return `password` in NFC, so that composed and decomposed letters are equal (NIST SP 800-63B, 5.1.1.2).
+    """Return `password` in NFC, so that composed and decomposed letters are equal (NIST SP 800-63B-4, 3.1.1.2).
 
     It is truncated first, because NFC takes quadratic time. NFC keeps at least a quarter of the length, so a password
     that is too long remains too long.

@@ -11,7 +11,7 @@ from typing import Any
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.client_address import client_address
-from service.http.cors import CORS
+from service.http.cors import CORS, Headers
 from service.http.errors import exception_handler
 from service.http.request import ServiceRequest
 from service.problems import MalformedRequest, Problem, Unavailable, UnknownHost
@@ -21,6 +21,9 @@ from service.telemetry import RequestContext, current, log, log_request, recorde
 SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff")]
 # Browsers then use TLS only, for two years (RFC 6797); this host does not decide for its subdomains.
 TLS_SECURITY_HEADERS = [*SECURITY_HEADERS, (b"strict-transport-security", b"max-age=63072000")]
+
+# For authenticated requests: caches store nothing (ASVS 5.0, 14.3.2). With an ETag, browsers do, but ask each time.
+NO_STORE, REVALIDATE = (b"cache-control", b"no-store"), (b"cache-control", b"private, no-cache")
 
 # The message with which the server cancels a request whose client has disconnected; nginx logs status 499 for it.
 CLIENT_GONE = "client disconnected"
@@ -43,7 +46,7 @@ def request_middleware(
 
     Behind proxies (`trusted_hops` is not 0), the id is the proxy's ``X-Request-ID`` if it is a UUID. After each
     request, log it in the access log and count it in the metrics. Responses over TLS, even if a proxy terminates it,
-    have ``Strict-Transport-Security``.
+    have ``Strict-Transport-Security``; those to authenticated requests have ``Cache-Control``, unless a handler set it.
 
     A ``Host`` that is not in `allowed_hosts` is rejected, because a cache could store the response for another site.
     ``*`` allows all hosts, ``.example.com`` that domain and its subdomains. Health checks and metrics accept any host.
@@ -75,6 +78,7 @@ def request_middleware(
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = [*message["headers"], *security_headers, (b"x-request-id", request_id.encode())]
+                headers += _caching_headers(context, headers)
                 message["headers"] = [*headers, *cors.response_headers(header_map)] if cors else headers
             return send(message)
 
@@ -105,6 +109,12 @@ def request_middleware(
 
 async def _send_problem(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
     await exception_handler(ServiceRequest(scope), problem)(scope, receive, send)
+
+
+def _caching_headers(context: RequestContext, headers: Headers) -> Headers:
+    """Return the ``Cache-Control`` that `headers` lack, if the request is authenticated."""
+    names = {name for name, _ in headers} if context.user else {b"cache-control"}
+    return [] if b"cache-control" in names else [REVALIDATE if b"etag" in names else NO_STORE]
 
 
 def _incoming_request_id(scope: Scope) -> str | None:

@@ -47,7 +47,7 @@ class UsersController(Controller):
         """Register an account. Addresses that differ only in case, full-width letters or Unicode form are the same."""
         client = throttle.client()
         throttle.check_registration(client)
-        if errors := [*email_errors(data.email), *password_errors(data.password)]:
+        if errors := [*email_errors(data.email), *password_errors(data.password, data.email)]:
             raise InvalidInput(errors=errors)
         await throttle.count_registration(request.db, client)
         hashed = await passwords.hash_for_registration(data.password)
@@ -95,7 +95,7 @@ class UsersController(Controller):
                 request, passwords, throttle, data.current_password, required=required
             )
             hashed = await passwords.hash(data.password)
-            if user := await request.db.run_transaction(partial(_reset, request.auth, hashed, current_hash)):
+            if user := await request.db.run_transaction(partial(_reset, request.auth, data, hashed, current_hash)):
                 return JSONResponse(user)
             if current_hash is None:  # the account is gone
                 raise SessionEnded
@@ -109,11 +109,13 @@ async def _delete(caller: Caller, current_hash: str | None, tx: Queries) -> int:
     return await tx.count(DELETE_ME, caller.user, current_hash)
 
 
-async def _reset(caller: Caller, hashed: str, current_hash: str | None, tx: Queries) -> User | None:
+async def _reset(caller: Caller, data: NewPassword, hashed: str, current_hash: str | None, tx: Queries) -> User | None:
     user = await tx.maybe(RESET_PASSWORD, caller.user, hashed, current_hash)
     if user:
         # The row is now locked, so this statement sees every session opened with the old password.
         await tx.one(END_MY_OTHER_SESSIONS, *caller)
+        if errors := password_errors(data.password, user.email):
+            raise InvalidInput(errors=errors)
     return user
 
 

@@ -16,7 +16,7 @@ async def ensure_user(url: str, email: str, password: str) -> bool:
     """
     pool, passwords = Pool(url, statement_cache=0), Passwords()
     try:
-        if errors := [*email_errors(email), *password_errors(password)]:
+        if errors := [*email_errors(email), *password_errors(password, email)]:
             raise InvalidInput(errors=errors)
         async with pool.open():
             hashed = await passwords.hash(password)

@@ -18,6 +18,7 @@ from tests.support.factories import LoggedIn, hash_once, log_in
 
 STORED = "select hashed_password from user_model where id = $1"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+PART_OF_ADDRESS = "is part of the email address; choose another password"
 STORE = "update user_model set hashed_password = $2 where id = $1"
 
 
@@ -40,7 +41,7 @@ async def register(client: httpx.AsyncClient, password: str) -> httpx.Response:
     ],
 )
 async def test_every_character_counts(client: httpx.AsyncClient, password: str, cut: str) -> None:
-    """No character is cut, trimmed or forbidden: NIST SP 800-63B, 5.1.1.2."""
+    """No character is cut, trimmed or forbidden: NIST SP 800-63B-4, 3.1.1.2."""
     registered = await register(client, password)
 
     assert registered.status_code == 201, registered.text
@@ -58,6 +59,28 @@ async def test_password_has_8_to_128_characters(client: httpx.AsyncClient, passw
 
     assert response.status_code == 422, response.text
     assert [error["pointer"] for error in response.json()["errors"]] == ["/password"]
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["Ann.Miller@Example.com", "ann.MILLER", "example.com", unicodedata.normalize("NFD", "ann.miller@exämple.com")],
+    ids=["address", "name", "domain", "other Unicode form"],
+)
+async def test_part_of_the_address_is_no_password(client: httpx.AsyncClient, password: str) -> None:
+    email = "ann.miller@exämple.com" if "a\u0308" in password else "ann.miller@example.com"
+
+    response = await client.post("/users/register", json={"email": email, "password": password})
+
+    assert response.status_code == 422, response.text
+    assert response.json()["errors"] == [{"pointer": "/password", "detail": PART_OF_ADDRESS}]
+
+
+async def test_reset_to_the_address_changes_nothing(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await client.post("/users/reset-password", json={"password": user.email}, headers=user.bearer)
+
+    assert response.status_code == 422, response.text
+    assert response.json()["errors"] == [{"pointer": "/password", "detail": PART_OF_ADDRESS}]
+    assert (await log_in(client, user.email)).status_code == 200
 
 
 @pytest.mark.parametrize("letter", ["é", "\u1faf"], ids=ascii)

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -89,6 +91,25 @@ async def test_owner_logs_in_from_a_known_address_meanwhile(client: httpx.AsyncC
 
     assert statuses == [[400, 400, 429]] * 3 + [[429] * 3]
     assert (stranger.status_code, owner.status_code) == (429, 200)
+
+
+async def test_known_network_is_sought_in_1000_sessions(connection: asyncpg.Connection, user: LoggedIn) -> None:
+    """Otherwise each refused log-in to an account with very many would take seconds."""
+    await connection.execute(
+        """insert into login_session (user_id, expires_at, ip) select $1, now(), $2 from generate_series(1, 999)""",
+        *(user.id, ip_address("198.51.100.1")),
+    )
+    await connection.execute(
+        "insert into login_session (user_id, expires_at, ip, id) values ($1, now(), $2, $3)",
+        *(user.id, ip_address(ELSEWHERE), UUID(int=2**128 - 1)),
+    )
+
+    known = [
+        await connection.fetchval("select logged_in_before($1, $2)", user.email, ip_network(each))
+        for each in (HOME, "198.51.100.1", ELSEWHERE)
+    ]
+
+    assert known == [True, True, False]
 
 
 async def test_address_is_throttled_on_all_accounts(client: httpx.AsyncClient, make: Factory) -> None:

@@ -10,8 +10,9 @@ import pytest
 from service.app import Service, create_app
 from service.http.middleware import request_middleware
 from tests.support.application import OneTransaction, make_settings
-from tests.support.factories import service_client
+from tests.support.factories import LoggedIn, service_client
 from tests.support.processes import ROOT
+from tests.support.routes import guarded, valid_request
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,14 @@ async def test_every_response_has_nosniff(client: httpx.AsyncClient, path: str) 
     response = await client.get(path)
 
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("route", sorted(guarded()))
+async def test_authenticated_response_is_not_stored(client: httpx.AsyncClient, user: LoggedIn, route: str) -> None:
+    response = await client.request(**valid_request(route, user.bearer))
+
+    expected = "private, no-cache" if "ETag" in response.headers else "no-store"
+    assert response.headers.get_list("Cache-Control") == [expected]
 
 
 async def test_trace_is_405(client: httpx.AsyncClient) -> None:

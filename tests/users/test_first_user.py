@@ -37,6 +37,7 @@ async def test_next_deploy_leaves_the_account_unchanged(
         ("admin@example.com", "short", "/password: Expected str of length >= 8"),
         ("admin@example.com", "x" * 129, "/password: Expected str of length <= 128"),
         ("admin@example.com", "Password1", "/password: is too common; choose another password"),
+        ("admin@example.com", "Example.com", "/password: is part of the email address; choose another password"),
     ],
 )
 async def test_rules_are_those_of_registration(database_url: str, email: str, password: str, sentence: str) -> None:
