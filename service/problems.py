@@ -108,13 +108,14 @@ class MalformedRequest(Problem):
 
 
 class NotAuthenticated(Problem):
-    """The request has no bearer token: a challenge without an error code, but with a parameter (RFC 6750, 3)."""
+    """The request has no bearer token. RFC 6750, 3.1 asks for no error code in this case."""
 
     status, type, title = 401, "/problems/not-authenticated", "Authentication required"
 
     def __init__(self, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
-        challenge = {"WWW-Authenticate": 'Bearer realm="api"'}
-        super().__init__(detail or "This request needs a bearer token", headers=headers or challenge)
+        super().__init__(
+            detail or "This request needs a bearer token", headers=headers or {"WWW-Authenticate": "Bearer"}
+        )
 
 
 class InvalidToken(Problem):

@@ -82,7 +82,7 @@ def test_token_problems_have_an_oauth_code(problem: Problem, error: str) -> None
 @pytest.mark.parametrize(
     ("problem", "challenge"),
     [
-        (NotAuthenticated(), 'Bearer realm="api"'),
+        (NotAuthenticated(), "Bearer"),
         (
             InvalidToken(),
             'Bearer error="invalid_token", error_description="The access token is malformed, forged or expired"',

@@ -183,7 +183,7 @@ def test_guarded_endpoint_without_token_is_401(http: httpx.Client) -> None:
         nobody = http.request(*endpoint)
         forger = http.request(*endpoint, headers={"Authorization": "Bearer forged"})
         assert_problem(nobody, 401)
-        assert nobody.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+        assert nobody.headers["WWW-Authenticate"] == "Bearer"
         assert assert_problem(forger, 401)["error"] == "invalid_token"
         assert forger.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token"')
 
