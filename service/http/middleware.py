@@ -11,7 +11,7 @@ from typing import Any
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.client_address import client_address
-from service.http.cors import CORS
+from service.http.cors import CORS, Headers
 from service.http.errors import exception_handler
 from service.http.request import ServiceRequest
 from service.problems import MalformedRequest, Problem, Unavailable, UnknownHost
@@ -78,8 +78,7 @@ def request_middleware(
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = [*message["headers"], *security_headers, (b"x-request-id", request_id.encode())]
-                if context.user and b"cache-control" not in (names := dict(headers)):
-                    headers.append(REVALIDATE if b"etag" in names else NO_STORE)
+                headers += _caching_headers(context, headers)
                 message["headers"] = [*headers, *cors.response_headers(header_map)] if cors else headers
             return send(message)
 
@@ -110,6 +109,13 @@ def request_middleware(
 
 async def _send_problem(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
     await exception_handler(ServiceRequest(scope), problem)(scope, receive, send)
+
+
+def _caching_headers(context: RequestContext, headers: Headers) -> Headers:
+    """Return the ``Cache-Control`` that `headers` lack, if the request is authenticated."""
+    if not context.user or b"cache-control" in (names := dict(headers)):
+        return []
+    return [REVALIDATE if b"etag" in names else NO_STORE]
 
 
 def _incoming_request_id(scope: Scope) -> str | None:
