@@ -61,6 +61,13 @@ def test_list_with_filters_passes_ruff(tree: Tree) -> None:
             "POST /ware-orders: add an example of `note` to its class, or a body to tests/support/api.py",
         ),
         (
+            "sql/wares/add_ware_keeper.sql",
+            "values ($1)",
+            "values (($1::text || '?')::uuid)",
+            "tests/sql/test_sql_files.py",
+            "If it refuses a value, give another in PARAMETERS of tests/support/api.py",
+        ),
+        (
             "docs/problems.md",
             "| `/problems/unknown-ware` | 422 |",
             "| `/problems/unknown-ware` | 409 |",

@@ -251,6 +251,31 @@ def test_matching_class_is_accepted(toys: Toys, annotation: str, select: str) ->
             "select 1 as id, to_jsonb(p) as x from jsonb_populate_recordset(null::priced, '[]') as p",
             "PostgreSQL cannot tell whether column 2 (x.id) can be null",
         ),
+        *(
+            (
+                "Maker",
+                f"select id, jsonb_build_object('id', {value}, 'name', '') as x from maker",
+                f"column 2: x.id is {kind}",
+            )
+            for value, kind in (
+                ("(select count(*)::text from toy)", "text"),
+                ("array(select id from toy)", "an array"),
+                ("exists(select from toy)", "boolean"),
+                ("id in (select maker from toy)", "boolean"),
+                ("current_date", "date"),
+                ("current_user", "name"),
+                ('name collate "C"', "text"),
+                ("to_jsonb(name)", "text"),
+            )
+        ),
+        (
+            "Kinds",
+            (
+                "select id, jsonb_build_object('tags', array(select note from maker), 'made', made, 'kind', '',"
+                " 'data', d) as x from maker cross join (select data from toy) as t (d)"
+            ),
+            "column 2 can be null (maker.note allows it), but Row.x.tags[] does not allow None [nullability]",
+        ),
     ],
 )
 def test_mismatching_class_is_found(toys: Toys, annotation: str, select: str, finding: str) -> None:

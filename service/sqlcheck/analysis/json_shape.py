@@ -19,6 +19,7 @@ from service.sqlcheck.analysis.types import COMPOSITE, JSON, Type, Types
 
 RECORD = 2249  # the oid of the type of a row without a named type
 BOOLEAN_LABELS = {"BOOLEXPR", "NULLTEST", "BOOLEANTEST", "SCALARARRAYOPEXPR", "ROWCOMPAREEXPR"}
+BOOLEAN_SUBQUERIES = {pg.EXISTS, pg.ALL, pg.ANY, pg.ROW_COMPARISON}
 
 
 @attrs.frozen
@@ -47,7 +48,8 @@ class JsonShapes:
         inside = self._inside(scope, node)
         if inside is None or (found.type and not found.keys and found.type.bare.internal not in JSON | {"record"}):
             return found
-        return attrs.evolve(found, keys=found.keys if inside.keys is None else inside.keys, element=inside.element)
+        keys = found.keys if inside.keys is None else inside.keys
+        return attrs.evolve(found, type=inside.type or found.type, keys=keys, element=inside.element)
 
     def _of_type(self, of: Type | None, nulls: Nullability) -> JsonShape:
         """Return the shape of any value of a type: each column of a composite type can be null."""
@@ -57,7 +59,7 @@ class JsonShapes:
         return JsonShape(of, nulls, {name: self._of_type(its, UNKNOWN) for name, _, its in attributes})
 
     def _type(self, node: Node) -> Type | None:
-        if node.label in BOOLEAN_LABELS:
+        if node.label in BOOLEAN_LABELS or node.subLinkType in BOOLEAN_SUBQUERIES:
             return self.types.by_name("boolean")
         oid = type_of(node)
         return self.types[oid] if oid else None
@@ -78,9 +80,10 @@ class JsonShapes:
                 return self._row(scope, zip(node.colnames or [], node.args or [], strict=True))
             case "COALESCEEXPR" if len(node.args) == 2 and node.args[1].label == "CONST":  # noqa: PLR2004 - and a default
                 return self._or_default(scope, *node.args)
-            case "SUBLINK" if node.subLinkType == pg.EXPRESSION:
+            case "SUBLINK" if node.subLinkType in {pg.EXPRESSION, pg.ARRAY}:
                 inner = scope.child(node.subselect)
-                return None if inner.query.setOperations else self.shape_of(inner, inner.targets[0].expr)
+                shape = None if inner.query.setOperations else self.shape_of(inner, inner.targets[0].expr)
+                return JsonShape(None, NEVER, element=shape) if shape and node.subLinkType == pg.ARRAY else shape
             case "CASEEXPR" if len(node.args) == 1 and is_null_constant(node.defresult):
                 with self.nullability.assume_not_null(scope, not_null_if_true(scope, node.args[0].expr)):
                     return self.shape_of(scope, node.args[0].result)

@@ -122,7 +122,8 @@ def with_variables(value: Any, fields: dict[str, Any]) -> Any:  # noqa: ANN401 -
 
 def type_of(expression: Node) -> int:
     """Return the oid of an expression's type; 0 if its node does not contain one."""
-    return next((expression.fields[name] for name in TYPE_FIELDS if name in expression.fields), 0)
+    names = ("type",) if expression.label == "SQLVALUEFUNCTION" else TYPE_FIELDS
+    return next((expression.fields[name] for name in names if name in expression.fields), 0)
 
 
 def same(one: Any, other: Any, *, index: int = 0) -> bool:  # noqa: ANN401 - nodes, lists, numbers or words
