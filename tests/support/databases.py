@@ -8,11 +8,12 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from pytest_postgresql import factories
 from pytest_postgresql.executors import NoopExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
 
-from service.embedded import EmbeddedPostgres, EmbeddedPostgresError, embedded_postgres
+from service.embedded import EmbeddedPostgres, EmbeddedPostgresError, embedded_postgres, find_binaries
 from service.migrate import runner as migrate
 from tests.support.folders import temporary_folder
 
@@ -31,8 +32,14 @@ NUMBERS = count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start PostgreSQL in the first process of the run; xdist workers find it through the environment."""
-    if not hasattr(config, "workerinput"):
+    """Start PostgreSQL in the first process of the run; xdist workers find it through the environment.
+
+    With TEST_DATABASE_URL, use that server instead.
+    """
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        parts = conninfo_to_dict(url)
+        os.environ["TEST_POSTGRES"] = f"{parts['host']}:{parts.get('port', 5432)}:{parts['user']}:{find_binaries()}"
+    elif not hasattr(config, "workerinput"):
         stack = config.stash[SERVER] = ExitStack()
         # The databases of the workers need more than the 64 MB that a container can have there.
         folder = stack.enter_context(temporary_folder("tests-", room=2**30))
