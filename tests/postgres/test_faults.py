@@ -8,16 +8,20 @@ import time
 from contextlib import suppress
 
 import asyncpg
+import psycopg
 import pytest
 from structlog.testing import capture_logs
 
 from service.postgres.database import Database
+from service.postgres.deadlines import STALL
 from service.postgres.pool import Pool
 from service.postgres.queries import Value
 from service.problems import Unavailable
 from service.timeouts import DatabaseTimeouts
 from tests.support.backends import frozen, terminate, wait_until_gone, wait_until_running
+from tests.support.locks import blocked_statements
 from tests.support.pools import Backend, Opening
+from tests.support.processes import wait_until
 from tests.support.statements import Statements
 
 NEVER = 3600
@@ -33,16 +37,23 @@ async def test_slow_statement_is_unavailable(opening: Opening, sleep: Backend) -
 
 
 async def test_answer_that_arrives_while_the_process_is_stalled_counts(
-    opening: Opening, backend: Backend, statement: Statements
+    opening: Opening, backend: Backend, statement: Statements, admin: asyncpg.Connection, database_url: str
 ) -> None:
     """The statement can have been a write, and its connection is as good as before."""
-    slowly: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.1)"), int)
-    db = await opening(size=1, timeouts=DatabaseTimeouts(acquire=10, query=0.6))
-    first = await db.value(slowly)
-    asking = asyncio.create_task(db.value(slowly))
-    await asyncio.sleep(0.05)
+    sql = "select pg_backend_pid() from pg_advisory_xact_lock(2)"
+    held: Backend = Value(statement("value integer", sql), int)
+    db = await opening(size=1, timeouts=DatabaseTimeouts(acquire=10, query=1))
+    first = await db.value(backend)
+    with psycopg.connect(database_url) as rival:
+        rival.execute("select pg_advisory_xact_lock(2)")
+        asking = asyncio.create_task(db.value(held))
+        await blocked_statements(admin, 1)
+        rival.rollback()  # the stall begins
+        idle = "select from pg_stat_activity where pid = %s and state = 'idle'"
+        rival.autocommit = True  # within a transaction, the view would keep its first contents
+        wait_until(lambda: rival.execute(idle, [first]).rowcount == 1, "the server has answered")
 
-    time.sleep(0.8)  # noqa: ASYNC251 - the stall
+    time.sleep(1 + 2 * STALL)  # noqa: ASYNC251 - past the deadline
 
     assert [await asking, await db.value(backend)] == [first, first]
 

@@ -81,7 +81,10 @@ async def test_client_that_does_not_read_is_dropped(app: Service, more: bytes) -
     async with listening(app, timeouts=ClientTimeouts(response=0.8, check_interval=0.1)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=60_000)
         writer.write(DOWNLOAD * 7 + DOWNLOAD[:-2] + more + b"\r\n")
-        await asyncio.sleep(1.2)
+        connection = await slow_reader()
+        async with asyncio.timeout(10):
+            while not connection.transport.is_closing():  # noqa: ASYNC110 - the server has no event for it
+                await asyncio.sleep(0.01)
 
         received = await asyncio.wait_for(reader.read(), 10)
 
@@ -211,7 +214,7 @@ async def test_request_of_a_disconnected_client_is_cancelled() -> None:
 
             writer.close()
 
-            await asyncio.wait_for(ended.wait(), 1)
+            await asyncio.wait_for(ended.wait(), 5)
 
     assert [(entry["event"], entry["path"]) for entry in logs] == [("client disconnected", "/health/live")]
 
@@ -289,17 +292,24 @@ async def test_small_responses_wait_for_a_slow_reader() -> None:
     async with listening(app) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**16)
         writer.write((GET + b"\r\n") * 99 + GET + b"Connection: close\r\n\r\n")
-        async with asyncio.timeout(10):
-            while not TimedConnection._unsent:  # noqa: ASYNC110, SLF001 - nothing else shows it
-                await asyncio.sleep(0.01)
+        connection = await slow_reader()
         await asyncio.sleep(0.1)  # the application could send more meanwhile
-        [connection] = TimedConnection._unsent  # noqa: SLF001 - nothing else shows it
         assert connection.transport.get_write_buffer_size() < 200_000
 
         answer = await asyncio.wait_for(reader.read(), 10)
         writer.close()
 
     assert statuses(answer) == [200] * 100
+
+
+async def slow_reader() -> TimedConnection:
+    """Wait until a client does not read, and return its connection."""
+    unsent = TimedConnection._unsent  # noqa: SLF001 - nothing else shows it
+    async with asyncio.timeout(10):
+        while not unsent:  # noqa: ASYNC110 - the server has no event for it
+            await asyncio.sleep(0.01)
+    [connection] = unsent
+    return connection
 
 
 async def half_closed(port: int, request: bytes) -> bytes:

@@ -165,7 +165,7 @@ def test_sigterm_to_the_group_ends_parent_and_workers(supervise: Supervise) -> N
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="only root can make a PID namespace")
 @pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("imported", ["_signal", "click", "uvicorn", "litestar"])
+@pytest.mark.parametrize("imported", ["service.cli", "click", "uvicorn", "litestar"])
 def test_starting_container_process_ends_on_sigterm(tmp_path: Path, workers: str, imported: str) -> None:
     """The kernel ignores a signal for which the first process of a container has no handler."""
     settings = serve_settings("postgresql:///none", WEB_CONCURRENCY=workers, PORT=str(free_port()))

@@ -38,6 +38,7 @@ from service.telemetry.output import stdout
 
 configure_logging(*sys.argv[1:])
 stdout.write(stdout.report(3))
+stdout.flush()  # at its end, Python 3.12 starts no thread
 """
 
 

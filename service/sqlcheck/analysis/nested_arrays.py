@@ -46,4 +46,7 @@ def levels_below(scope: Scope, node: Node) -> int:
             parts = [node.arg]
         case _:
             pass
-    return makes_nested(scope, node) + max((levels_below(inner, each) for each in parts), default=0)
+    deepest = 0
+    for part in parts:  # not max() of a generator: that would exceed Python 3.12's limit on nested calls from C
+        deepest = max(deepest, levels_below(inner, part))
+    return makes_nested(scope, node) + deepest
