@@ -31,6 +31,8 @@ DIRECTORY = click.option(
 )
 DATABASE = click.option(
     "--database-url",
+    envvar="SCRATCH_DATABASE_URL",
+    show_envvar=True,
     help="Create scratch databases on this server, with a role that can do so.  [default: an embedded PostgreSQL]",
 )
 

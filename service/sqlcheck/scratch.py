@@ -72,4 +72,4 @@ def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":
 def with_extension_advice(sentence: str) -> str:
     """Return PostgreSQL's message, with advice if it is about a missing extension."""
     found = MISSING_EXTENSION.search(sentence)
-    return f"{found[0]}: name a server that has it (--database-url)" if found else sentence
+    return f"{found[0]}: name a server that has it (--database-url or SCRATCH_DATABASE_URL)" if found else sentence

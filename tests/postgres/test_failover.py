@@ -96,7 +96,7 @@ async def test_unsuitable_hosts_have_their_reasons(
 
     refused, unsuitable = str(refusal.value.__cause__).split("; ")
     assert re.match(r"127\.0\.0\.1:1: \[Errno \d+\] Connect call failed", refused)
-    assert unsuitable == f"{server.socket_directory}:5432: is no standby server"
+    assert unsuitable == f"{server.socket_directory}:{server.port}: is no standby server"
 
 
 async def test_connections_to_a_read_only_server_are_discarded(

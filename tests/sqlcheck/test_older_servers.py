@@ -175,7 +175,7 @@ def test_missing_extension_is_one_sentence(tree: Copy, command: str, ddl: str, l
 
     done = invoke(command, "--directory", str(tree.root))
 
-    assert f"{lacking}: name a server that has it (--database-url)" in done.output
+    assert f"{lacking}: name a server that has it (--database-url or SCRATCH_DATABASE_URL)" in done.output
 
 
 def test_too_old_server_is_one_sentence(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

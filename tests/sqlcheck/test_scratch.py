@@ -2,15 +2,19 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from threading import Thread
+from urllib.parse import quote
 
 import pytest
 
 from service.embedded import EmbeddedPostgres
 from service.sqlcheck.scratch import connect, scratch_database
-from tests.support.processes import wait_until
+from tests.support.processes import ROOT, environment, run, wait_until
 
 # Tests of other workers drop databases, too.
 WAITING = """
@@ -23,6 +27,31 @@ where query like 'drop database%%' and strpos(query, %s) > 0 and wait_event_type
 def test_scratch_database_replaces_dbname(server: EmbeddedPostgres, form: str) -> None:
     with scratch_database(form.format(server.url("postgres"))) as url, connect(url) as connection:
         assert connection.info.dbname.startswith("service_check_")
+
+
+@pytest.mark.slow
+def test_tests_use_the_server_that_the_environment_names(server: EmbeddedPostgres, tmp_path: Path) -> None:
+    test = tmp_path / "test_url.py"
+    test.write_text(
+        f"def test_url(database_url): assert {quote(str(server.socket_directory), safe='/')!r} in database_url"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.support.databases", str(test)],
+        cwd=ROOT,
+        env=environment({"SCRATCH_DATABASE_URL": server.url("postgres")}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_checks_use_the_server_that_the_environment_names() -> None:
+    done = run("sql", "locks", settings={"SCRATCH_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"})
+
+    assert "port 1 failed" in done.stderr
 
 
 def test_catalogue_is_read_from_a_server_that_quotes_names(server: EmbeddedPostgres) -> None:

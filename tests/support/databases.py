@@ -15,6 +15,7 @@ from pytest_postgresql.janitor import DatabaseJanitor
 
 from service.embedded import EmbeddedPostgres, EmbeddedPostgresError, embedded_postgres, find_binaries
 from service.migrate import runner as migrate
+from service.sqlcheck.scratch import with_extension_advice
 from tests.support.folders import temporary_folder
 
 # Speed instead of durability, because the server is temporary.
@@ -34,9 +35,10 @@ NUMBERS = count(1)
 def pytest_configure(config: pytest.Config) -> None:
     """Start PostgreSQL in the first process of the run; xdist workers find it through the environment.
 
-    With TEST_DATABASE_URL, use that server instead.
+    With SCRATCH_DATABASE_URL, use that server instead.
     """
-    if url := os.environ.get("TEST_DATABASE_URL"):
+    config.option.postgresql_dbname = f"tests_{os.getpid()}_"  # other runs can use the same server
+    if url := os.environ.get("SCRATCH_DATABASE_URL"):
         parts = conninfo_to_dict(url)
         os.environ["TEST_POSTGRES"] = f"{parts['host']}:{parts.get('port', 5432)}:{parts['user']}:{find_binaries()}"
     elif not hasattr(config, "workerinput"):
@@ -81,7 +83,10 @@ def server() -> EmbeddedPostgres:
 
 def migrated(*, host: str, port: int, user: str, dbname: str, **_: object) -> None:
     """Migrate the template that databases are cloned from."""
-    migrate.apply(f"postgresql://{user}@/{dbname}?host={host}&port={port}", report=lambda _: None)
+    try:
+        migrate.apply(f"postgresql://{user}@/{dbname}?host={host}&port={port}", report=lambda _: None)
+    except migrate.MigrationError as error:
+        raise migrate.MigrationError(with_extension_advice(str(error))) from error
 
 
 # pytest-postgresql keeps one migrated template per worker.

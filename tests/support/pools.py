@@ -76,5 +76,5 @@ def write_slowly(statement: Statements) -> Backend:
 
 def url_with_hosts(database_url: str, server: EmbeddedPostgres, *others: str) -> str:
     """Return the URL of the worker's database, with `others` before its host."""
-    places = [*others, quote(str(server.socket_directory), safe="")]
+    places = [*others, f"{quote(str(server.socket_directory), safe='')}:{server.port}"]
     return re.sub("//(.*@)/([^?]*).*", rf"//\g<1>{','.join(places)}/\g<2>", database_url)

@@ -22,8 +22,8 @@ from tests.support import api
 from tests.support.accounts import connect
 
 ROOT = Path(__file__).resolve().parents[2]
-# Variables that processes inherit from the test run: search paths, and settings of coverage.
-INHERITED = ("HOME", "PATH", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
+# Variables that processes inherit from the test run: search paths, settings of coverage, and a server.
+INHERITED = ("HOME", "PATH", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "SCRATCH_DATABASE_URL")
 SECRET_KEY = "a key that is used by nothing but tests"
 PATIENCE = 20  # seconds
 Settings = Mapping[str, str]
