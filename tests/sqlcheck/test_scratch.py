@@ -8,7 +8,6 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
-from urllib.parse import quote
 
 import pytest
 
@@ -32,9 +31,7 @@ def test_scratch_database_replaces_dbname(server: EmbeddedPostgres, form: str) -
 @pytest.mark.slow
 def test_tests_use_the_server_that_the_environment_names(server: EmbeddedPostgres, tmp_path: Path) -> None:
     test = tmp_path / "test_url.py"
-    test.write_text(
-        f"def test_url(database_url): assert {quote(str(server.socket_directory), safe='/')!r} in database_url"
-    )
+    test.write_text(f"def test_url(database_url): assert '{server.socket_directory}' in database_url")
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.support.databases", str(test)],

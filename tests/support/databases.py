@@ -15,6 +15,7 @@ from pytest_postgresql.janitor import DatabaseJanitor
 
 from service.embedded import EmbeddedPostgres, EmbeddedPostgresError, embedded_postgres, find_binaries
 from service.migrate import runner as migrate
+from service.migrate.files import MigrationError
 from service.sqlcheck.scratch import with_extension_advice
 from tests.support.folders import temporary_folder
 
@@ -85,8 +86,8 @@ def migrated(*, host: str, port: int, user: str, dbname: str, **_: object) -> No
     """Migrate the template that databases are cloned from."""
     try:
         migrate.apply(f"postgresql://{user}@/{dbname}?host={host}&port={port}", report=lambda _: None)
-    except migrate.MigrationError as error:
-        raise migrate.MigrationError(with_extension_advice(str(error))) from error
+    except MigrationError as error:
+        raise MigrationError(with_extension_advice(str(error))) from error
 
 
 # pytest-postgresql keeps one migrated template per worker.
