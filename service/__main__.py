@@ -16,11 +16,13 @@ if isinstance(sys.stdout, io.TextIOWrapper):
     # Like stderr: a path or a dash that the encoding of the terminal lacks must not end a command.
     sys.stdout.reconfigure(errors="backslashreplace")
 
+serves = sys.argv[1:2] == ["serve"]
 if os.getpid() == 1:
-    # The first process of a container: a signal that it does not handle is dropped (pid_namespaces(7)).
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    # The first process of a container: a signal that it does not handle is dropped (pid_namespaces(7)). Python drops
+    # an exception in a weakref's callback, of which imports have many; until it serves, a server has nothing to unwind.
+    signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number) if serves else sys.exit(128 + number))
 
-if sys.argv[1:2] == ["serve"]:
+if serves:
     # The default action would end the process; the server handles it once it has started.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 

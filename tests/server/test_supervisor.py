@@ -163,14 +163,31 @@ def test_sigterm_to_the_group_ends_parent_and_workers(supervise: Supervise) -> N
     assert events(running) == []
 
 
+CALL_BACK = """
+import sys, time, weakref
+
+def hold(_):
+    print("now", flush=True)
+    time.sleep(1)
+
+class Hook:
+    def find_spec(self, name, *_):
+        if name == {!r}:
+            collected = set()
+            reference = weakref.ref(collected, hold)
+            del collected
+
+sys.meta_path.insert(0, Hook())
+"""
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="only root can make a PID namespace")
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("imported", ["service.cli", "click", "uvicorn", "litestar"])
 def test_starting_container_process_ends_on_sigterm(tmp_path: Path, workers: str, imported: str) -> None:
-    """The kernel ignores a signal for which the first process of a container has no handler."""
+    """The kernel ignores a signal for which that process has no handler, and Python an exception in this callback."""
     settings = serve_settings("postgresql:///none", WEB_CONCURRENCY=workers, PORT=str(free_port()))
-    hook = f"class Hook:\n def find_spec(self, name, *_):\n  if name == {imported!r}: print('now', flush=True)\n"
-    (tmp_path / "sitecustomize.py").write_text(f"import sys\n{hook}sys.meta_path.insert(0, Hook())\n")
+    (tmp_path / "sitecustomize.py").write_text(CALL_BACK.format(imported))
     unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if subprocess.run([*unshare, "true"], check=False).returncode:
         pytest.skip("this container cannot make a PID namespace")
