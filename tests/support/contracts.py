@@ -44,3 +44,4 @@ class FeaturesContract(Contract):
         illegal: list[tuple[Any, Any]] = check.metadata["illegal"]
         for importer, imported in illegal:
             output.print_error(f"{importer} is not allowed to import {imported}")
+        output.print_error("Features can share only what `shared` in pyproject.toml lists.")
