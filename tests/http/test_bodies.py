@@ -17,6 +17,7 @@ from service.app import CONTROLLERS, create_app
 from service.http import JSONResponse, ServiceRequest, openapi_document
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import service_client
+from tests.support.small_application import small_application
 
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=5, description="a word", examples=["wing"])]
 
@@ -150,6 +151,20 @@ async def test_body_without_a_default_is_required(document: dict[str, Any], bodi
 @pytest.mark.parametrize(("body", "status"), [(b"", 201), (b'{"type": "Plane"}', 201), (b"null", 422)])
 async def test_optional_body_can_be_omitted_but_not_null(bodies: httpx.AsyncClient, body: bytes, status: int) -> None:
     response = await bodies.post("/optional", content=body, headers={"Content-Type": "application/json"})
+
+    assert response.status_code == status
+
+
+@post("/anything")
+async def echo(request: ServiceRequest) -> JSONResponse[Any]:
+    """Read a body that the function does not declare."""
+    return JSONResponse([await request.json(), await request.json()])
+
+
+@pytest.mark.parametrize(("body", "status"), [(b'{"a": [1]}', 201), (b"{", 400)])
+async def test_body_without_a_class_is_read(body: bytes, status: int) -> None:
+    async with service_client(small_application([echo])) as client:
+        response = await client.post("/anything", content=body, headers={"content-type": "application/json"})
 
     assert response.status_code == status
 
