@@ -1,5 +1,6 @@
 """Rejects undeclared and repeated query parameters; reports missing query parameters and headers."""
 
+from collections.abc import Container
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -51,10 +52,14 @@ def _is_utf_8(text: str) -> bool:
 
 
 def missing_parameters(handler: BaseRouteHandler, request: Request[Any, Any, Any]) -> list[FieldError]:
-    """Return an error for each required query parameter or header that `request` lacks."""
-    query, headers = (declared_parameters(handler, kind) for kind in (ParamType.QUERY, ParamType.HEADER))
-    missing = [name for name, field in query.items() if field.is_required and name not in request.query_params]
-    missing += [name for name, field in headers.items() if field.is_required and name not in request.headers]
+    """Return an error for each required query parameter, header or cookie that `request` lacks."""
+    sent: dict[ParamType, Container[str]] = {
+        ParamType.QUERY: request.query_params,
+        ParamType.HEADER: request.headers,
+        ParamType.COOKIE: request.cookies,
+    }
+    declared = [(kind, *each) for kind in sent for each in declared_parameters(handler, kind).items()]
+    missing = [name for kind, name, field in declared if field.is_required and name not in sent[kind]]
     return [{"pointer": f"/{pointer_step(name)}", "detail": "is missing"} for name in missing]
 
 
