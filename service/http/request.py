@@ -57,14 +57,14 @@ class Application(Litestar):
     def register(self, value: ControllerRouterHandler) -> None:  # type: ignore[override]  # Litestar itself returns None
         """Add a controller or a handler.
 
-        Raises ConfigurationError if Litestar refuses it, or an annotation names nothing.
+        Raises ConfigurationError if Litestar refuses it, or an annotation is wrong or names nothing.
         """
         for handler in (value, *getattr(value, "__dict__", {}).values()):
             if isinstance(handler, BaseRouteHandler):
                 _check_argument_names(handler)
         try:
             super().register(value)
-        except (ImproperlyConfiguredException, NameError) as error:
+        except (ImproperlyConfiguredException, NameError, TypeError) as error:
             frames = [frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__)]
             culprit = next((each for each in frames if isinstance(each, BaseRouteHandler)), value)
             name = f"{culprit.__module__}.{culprit.__qualname__}" if isinstance(culprit, type) else str(culprit)
