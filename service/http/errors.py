@@ -17,7 +17,7 @@ from litestar.handlers import BaseRouteHandler
 
 from service.http.body import field_error
 from service.http.database_problems import REFUSALS, problem_from_postgres
-from service.http.parameters import declared_parameters, missing_parameters
+from service.http.parameters import declared_parameters, missing_parameters, sent_parameters
 from service.http.response import JSONResponse
 from service.problems import (
     NO_BODY,
@@ -102,7 +102,8 @@ def problem_from_exception(
         case Problem():
             return error
         case asyncpg.PostgresError():
-            return problem_from_postgres(error, request.scope.get("data"))
+            parameters = sent_parameters(handler, request, [ParamType.QUERY, ParamType.PATH]) if handler else ()
+            return problem_from_postgres(error, request.scope.get("data"), parameters)
         case ValidationException(extra=[_, *_] as errors) if all(
             isinstance(each, dict) and "message" in each for each in errors
         ):
