@@ -73,7 +73,8 @@ class JSONResponse(Response[T]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
         """Send the response (ASGI)."""
-        status = self.status_code or scope["route_handler"].status_code  # type: ignore[union-attr]  # there are no websockets
+        handler: Any = scope.get("route_handler")  # a middleware can respond without one
+        status = self.status_code or (handler.status_code if handler else 200)
         await send({"type": "http.response.start", "status": status, "headers": self.raw_headers()})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
         if self.background is not None:

@@ -32,6 +32,7 @@ class Kite(msgspec.Struct, forbid_unknown_fields=True, tag=True):
     """Another part."""
 
     words: list[Word]
+    ends: tuple[int, int] = (0, 1)
     lengths: dict[str, Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]] = {}
     weight: Annotated[float, msgspec.Meta(gt=0, le=0.5)] = 0.5
     shops: Annotated[dict[str, str], msgspec.Meta(max_length=2)] = {}
@@ -199,6 +200,10 @@ def test_rules_of_a_part_are_documented(
         found = found[step]
 
     assert schema.items() <= found.items()
+
+
+def test_pair_has_no_text_as_its_example(document: dict[str, Any]) -> None:
+    assert "examples" not in document["components"]["schemas"]["Kite"]["properties"]["ends"]
 
 
 def test_described_part_keeps_its_examples(document: dict[str, Any]) -> None:

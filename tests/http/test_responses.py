@@ -43,6 +43,15 @@ async def test_response_has_the_status_of_its_handler() -> None:
     assert statuses == [201, 201]
 
 
+async def test_middleware_responds_without_a_handler() -> None:
+    app = small_application([make], around=lambda _: JSONResponse("maintenance"))
+
+    async with service_client(app) as client:
+        response = await client.get("/nowhere")
+
+    assert (response.status_code, response.json()) == (200, "maintenance")
+
+
 async def test_hook_adds_header_and_cookie() -> None:
     async with service_client(small_application([show_marked])) as client:
         response = await client.get("/marked")
