@@ -1,12 +1,13 @@
 """Turns errors from PostgreSQL into problems: which violated constraint means which error response."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
 
+from service.http.parameters import SentParameter
 from service.problems import (
     PROBLEM_BY_CONSTRAINT,
     PROBLEM_BY_REFERENCE,
@@ -53,13 +54,15 @@ PARAMETER = re.compile(r"\$\d+$")
 MAX_CHARACTERS = re.compile(r"\w\((?P<limit>\d+)\)")
 
 
-def problem_from_postgres(error: asyncpg.PostgresError, data: object = None) -> Problem:
-    """Return the problem that `error` becomes, while a request with the body `data` is handled.
+def problem_from_postgres(
+    error: asyncpg.PostgresError, data: object = None, parameters: Iterable[SentParameter] = ()
+) -> Problem:
+    """Return the problem that `error` becomes, while a request with the body `data` and `parameters` is handled.
 
-    A CHECK, an enum, a length or a NUL that refuses a field of `data` is a 422 which names the field. Any other
-    violated constraint becomes the Problem that lists it, else 401 (``<table>_user_id_fkey``) or 500 (a bug).
+    A CHECK, an enum, a length or a NUL that refuses one of their values is a 422 which names it. Any other violated
+    constraint becomes the Problem that lists it, else 401 (``<table>_user_id_fkey``) or 500 (a bug).
     """
-    return _problem_of_fields(error, data) or _problem_of_error(error)
+    return _problem_of_fields(error, [*_fields(data, parameters)]) or _problem_of_error(error)
 
 
 def _problem_of_error(error: asyncpg.PostgresError) -> Problem:
@@ -96,6 +99,8 @@ def _invalid_value(error: asyncpg.DataError) -> str | None:
             | asyncpg.DataError(__cause__=OverflowError())
         ):
             return "A number or a time is out of range"
+        case asyncpg.DataError(__cause__=ValueError()):  # asyncpg cannot encode it, such as a text that is no address
+            return "A value is not valid"
         # PostgreSQL's SQLSTATE for this alone. An error of asyncpg about an argument has it, too, but no severity.
         case asyncpg.DataError(sqlstate="22000", severity=str()):
             return "A range begins after its end"
@@ -128,8 +133,8 @@ def _violated_constraint(error: asyncpg.PostgresError) -> tuple[str, str]:
     return table, constraint
 
 
-def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInput | None:
-    """Return the problem that lists the rejected fields of `data`, the request's body; None if `error` names no field.
+def _problem_of_fields(error: asyncpg.PostgresError, fields: "list[Field]") -> InvalidInput | None:
+    """Return the problem that lists the rejected ones of the request's `fields`; None if `error` names no field.
 
     A CHECK constraint names its column: ``<table>_<column>_…``, PostgreSQL's own convention. Which element of a list it
     rejected is unknown: the list is named. The error for a text that is too long gives only the limit; every text that
@@ -138,21 +143,21 @@ def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInp
     if isinstance(error, asyncpg.CheckViolationError):
         table, constraint = _violated_constraint(error)
         column = f"{constraint}_".removeprefix(f"{table}_")
-        named = [field for field in _fields(data) if field.name and column.startswith(f"{field.name}_")]
+        named = [field for field in fields if field.name and column.startswith(f"{field.name}_")]
         longest = max((len(field.name) for field in named), default=0)  # pieces_min and pieces both match
         pointers = [field.certain_pointer for field in named if len(field.name) == longest]
         detail = "is not an allowed value"
     elif isinstance(error, asyncpg.StringDataRightTruncationError) and (found := MAX_CHARACTERS.search(str(error))):
         limit = int(found["limit"])
-        texts = [field for field in _fields(data) if isinstance(field.value, str)]
+        texts = [field for field in fields if isinstance(field.value, str)]
         pointers = [field.pointer for field in texts if len(field.value) > limit]
         detail = f"has more than {limit} characters"
     elif isinstance(error, asyncpg.InvalidTextRepresentationError) and PARAMETER.search(error.context or ""):
         label = QUOTATION_MARK.split(_message(error))[-2:][0].strip()  # the last quoted text
-        pointers = [field.pointer for field in _fields(data) if field.value == label]
+        pointers = [field.pointer for field in fields if field.value == label]
         detail = "is not an allowed value"
     elif isinstance(error, UNSTORABLE_CHARACTER):
-        pointers = [field.pointer for field in _fields(data) if isinstance(field.value, str) and "\0" in field.value]
+        pointers = [field.pointer for field in fields if isinstance(field.value, str) and "\0" in field.value]
         detail = "contains NUL, which cannot be stored"
     else:
         return None
@@ -161,7 +166,7 @@ def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInp
 
 
 class Field(NamedTuple):
-    """A value in a body. An element of a list has the list's name.
+    """A value in a body, or a parameter. An element of a list has the list's name.
 
     Its `certain_pointer` is the outermost list's, because PostgreSQL does not say which element it rejected.
     """
@@ -172,18 +177,30 @@ class Field(NamedTuple):
     certain_pointer: str
 
 
-def _fields(data: object) -> Iterator[Field]:
-    """Yield each value in the body `data` that is sent and not null."""
+def _fields(data: object, parameters: Iterable[SentParameter]) -> Iterator[Field]:
+    """Yield each parameter, and each value in the body `data` that is sent and not null."""
     waiting = [Field("", data, "", "")]
+    for sent in parameters:
+        pointer = f"/{pointer_step(sent.name)}"
+        waiting.append(Field(sent.argument, sent.value, pointer, pointer))
     for field in waiting:
         name, value, pointer, certain = field
         if value is None or value is msgspec.UNSET:
             continue
         yield field
-        if isinstance(value, msgspec.Struct):
-            for attribute, encoded in zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True):
-                at = f"{pointer}/{pointer_step(encoded)}"
-                waiting.append(Field(attribute, getattr(value, attribute), at, at if certain == pointer else certain))
+        for attribute, encoded in _attributes(value):
+            at = f"{pointer}/{pointer_step(encoded)}"
+            waiting.append(Field(attribute, getattr(value, attribute), at, at if certain == pointer else certain))
+        if isinstance(value, (set, frozenset)):  # in another order than in the body
+            waiting += [Field(name, item, pointer, certain) for item in value]
         elif isinstance(value, (list, tuple, dict)):
             items = value.items() if isinstance(value, dict) else enumerate(value)
             waiting += [Field(name, item, f"{pointer}/{pointer_step(str(key))}", certain) for key, item in items]
+
+
+def _attributes(value: object) -> Iterable[tuple[str, str]]:
+    """Return the names of the fields of `value`, an instance of a class, in Python and in JSON."""
+    if isinstance(value, msgspec.Struct):
+        return zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
+    fields = [*getattr(value, "__attrs_attrs__", ()), *getattr(value, "__dataclass_fields__", {}).values()]
+    return [(field.name, field.name) for field in fields]

@@ -8,19 +8,22 @@ from time import monotonic
 from typing import Any
 
 import asyncpg
+import msgspec
 from litestar import Request
 from litestar.datastructures import State
 from litestar.enums import ParamType
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from litestar.handlers import BaseRouteHandler
 
+from service.http.body import field_error
 from service.http.database_problems import REFUSALS, problem_from_postgres
-from service.http.parameters import declared_parameters, missing_parameters
+from service.http.parameters import declared_parameters, missing_parameters, sent_parameters
 from service.http.response import JSONResponse
 from service.problems import (
     NO_BODY,
     PHRASES,
     ContentTooLarge,
+    FieldError,
     Forbidden,
     HTTPProblem,
     InternalError,
@@ -99,8 +102,11 @@ def problem_from_exception(
         case Problem():
             return error
         case asyncpg.PostgresError():
-            return problem_from_postgres(error, request.scope.get("data"))
-        case ValidationException(extra=list(errors)):
+            parameters = sent_parameters(handler, request, [ParamType.QUERY, ParamType.PATH]) if handler else ()
+            return problem_from_postgres(error, request.scope.get("data"), parameters)
+        case ValidationException(extra=[_, *_] as errors) if all(
+            isinstance(each, dict) and "message" in each for each in errors
+        ):
             return _problem_from_validation(errors, handler)
         case ValidationException() if handler and (errors := missing_parameters(handler, request)):
             return InvalidInput(errors=errors)
@@ -124,19 +130,16 @@ def _problem_from_litestar(error: HTTPException, status: int) -> Problem:
 
 def _problem_from_validation(errors: list[dict[str, str]], handler: BaseRouteHandler | None) -> Problem:
     """Return the problem for the validation errors of Litestar; an invalid id in a path is 404."""
-    if any(error.get("key") == "data" for error in errors):
+    if any(error["message"] == "'data'" for error in errors):  # Litestar's KeyError
         return MalformedRequest(NO_BODY)
     if all(error.get("source") == "path" for error in errors):
         return NotFound()
-    return InvalidInput(
-        errors=[
-            {
-                "pointer": f"/{pointer_step(_parameter_name(error, handler))}",
-                "detail": error["message"].replace("`", ""),
-            }
-            for error in errors
-        ]
-    )
+    return InvalidInput(errors=[_field_error(error, handler) for error in errors])
+
+
+def _field_error(error: dict[str, str], handler: BaseRouteHandler | None) -> FieldError:
+    pointer = "" if error.get("key") == "data" else f"/{pointer_step(_parameter_name(error, handler))}"
+    return field_error(msgspec.ValidationError(error["message"]), pointer)
 
 
 def _parameter_name(error: dict[str, str], handler: BaseRouteHandler | None) -> str:

@@ -231,7 +231,7 @@ def _complete_schema(name: str, schema: dict[str, Any]) -> None:
 
 def is_composed(schema: Mapping[str, Any]) -> bool:
     """Return whether values are objects, lists, or of a class with a schema of its own: their parts have examples."""
-    parts = {"$ref", "allOf", "items", "properties", "additionalProperties"} & schema.keys()
+    parts = {"$ref", "allOf", "items", "prefixItems", "properties", "additionalProperties"} & schema.keys()
     return bool(parts) or any(is_composed(kind) for kind in schema.get("oneOf", ()))
 
 

@@ -33,6 +33,8 @@ OF_AUTHENTICATED_OPERATIONS: list[type[Problem]] = [
 OF_PARAMETERS: dict[str, list[type[Problem]]] = {
     "path": [problems.NotFound],
     "query": [problems.InvalidInput],
+    "header": [problems.InvalidInput],
+    "cookie": [problems.InvalidInput],
     "If-Match": [problems.PreconditionFailed],
 }
 

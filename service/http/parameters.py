@@ -1,9 +1,10 @@
 """Rejects undeclared and repeated query parameters; reports missing query parameters and headers."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -51,11 +52,35 @@ def _is_utf_8(text: str) -> bool:
 
 
 def missing_parameters(handler: BaseRouteHandler, request: Request[Any, Any, Any]) -> list[FieldError]:
-    """Return an error for each required query parameter or header that `request` lacks."""
-    query, headers = (declared_parameters(handler, kind) for kind in (ParamType.QUERY, ParamType.HEADER))
-    missing = [name for name, field in query.items() if field.is_required and name not in request.query_params]
-    missing += [name for name, field in headers.items() if field.is_required and name not in request.headers]
+    """Return an error for each required query parameter, header or cookie that `request` lacks."""
+    sent = {each.name for each in sent_parameters(handler, request, ParamType)}
+    declared = [each for kind in ParamType for each in declared_parameters(handler, kind).items()]
+    missing = [name for name, field in declared if field.is_required and name not in sent]
     return [{"pointer": f"/{pointer_step(name)}", "detail": "is missing"} for name in missing]
+
+
+class SentParameter(NamedTuple):
+    """A parameter of a request: the argument of the handler, the name that clients use, the (first) value."""
+
+    argument: str
+    name: str
+    value: Any
+
+
+def sent_parameters(
+    handler: BaseRouteHandler, request: Request[Any, Any, Any], kinds: Iterable[ParamType]
+) -> Iterator[SentParameter]:
+    """Yield the parameters of `kinds` that `handler` declares and `request` has."""
+    sent: dict[ParamType, Mapping[str, Any]] = {
+        ParamType.QUERY: request.query_params,
+        ParamType.HEADER: request.headers,
+        ParamType.COOKIE: request.cookies,
+        ParamType.PATH: request.path_params,
+    }
+    for kind in kinds:
+        for name, field in declared_parameters(handler, kind).items():
+            if name in sent[kind]:
+                yield SentParameter(field.name, name, sent[kind][name])
 
 
 def _is_infinite(text: str, field: FieldDefinition) -> bool:

@@ -16,13 +16,12 @@ from litestar.exceptions import ImproperlyConfiguredException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import ParameterKwarg
 from litestar.types import ControllerRouterHandler, Empty, EmptyType, Receive, Scope, Send
-from litestar.typing import FieldDefinition
 from typing_extensions import override
 
 from service.http.body import FORM, JSON, check_media_type, read_form_body, read_json
 from service.http.cors import CORS
 from service.postgres import Database
-from service.problems import NO_BODY, ContentTooLarge, InvalidInput, MalformedRequest, OperatorError
+from service.problems import NO_BODY, ContentTooLarge, InvalidInput, MalformedRequest, NotAuthenticated, OperatorError
 
 T = TypeVar("T")
 
@@ -58,14 +57,14 @@ class Application(Litestar):
     def register(self, value: ControllerRouterHandler) -> None:  # type: ignore[override]  # Litestar itself returns None
         """Add a controller or a handler.
 
-        Raises ConfigurationError if Litestar refuses it, or an annotation names nothing.
+        Raises ConfigurationError if Litestar refuses it, or an annotation is wrong or names nothing.
         """
         for handler in (value, *getattr(value, "__dict__", {}).values()):
             if isinstance(handler, BaseRouteHandler):
                 _check_argument_names(handler)
         try:
             super().register(value)
-        except (ImproperlyConfiguredException, NameError) as error:
+        except (ImproperlyConfiguredException, NameError, TypeError) as error:
             frames = [frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__)]
             culprit = next((each for each in frames if isinstance(each, BaseRouteHandler)), value)
             name = f"{culprit.__module__}.{culprit.__qualname__}" if isinstance(culprit, type) else str(culprit)
@@ -93,7 +92,7 @@ def _check_argument_names(handler: BaseRouteHandler) -> None:
 
 
 class ServiceRequest(Request[None, Caller, State]):
-    """A request. ``auth`` is the caller; the JSON body becomes the handler's ``data``.
+    """A request. ``auth`` is the caller, authenticated on first use; the JSON body becomes the handler's ``data``.
 
     The database is an attribute, not a dependency, because two or more dependencies cost a task each.
     Attributes that few handlers use (cookies, state, forms) are initialized on first use.
@@ -123,7 +122,12 @@ class ServiceRequest(Request[None, Caller, State]):
         def __getattr__(self, name: str) -> object:
             """Initialize Litestar's attributes; Python calls this for an attribute that is not set yet."""
             if name == "auth":
-                raise AttributeError(f"{self.route_handler} uses request.auth, but is public: give it security=BEARER")
+                if not self.route_handler.resolve_security():
+                    raise AttributeError(
+                        f"{self.route_handler} uses request.auth, but is public: give it security=BEARER"
+                    )
+                self.auth = self.app.authenticate(_authorization(self))
+                return self.auth
             if not self._is_initialized:
                 self._is_initialized, body = True, self._body
                 super().__init__(self.scope, self.receive, self.send)
@@ -155,7 +159,7 @@ class ServiceRequest(Request[None, Caller, State]):
 
     @override
     async def json(self) -> Any:
-        """Return the body as an instance of the class that annotates the handler's ``data``.
+        """Return the body as an instance of the class that annotates the handler's ``data``; without it, any JSON.
 
         Raises UnsupportedMediaType, MalformedRequest or InvalidInput.
         """
@@ -170,10 +174,22 @@ class ServiceRequest(Request[None, Caller, State]):
         return data
 
 
+def _authorization(request: ServiceRequest) -> bytes:
+    """Return the value of the ``Authorization`` header. Raises NotAuthenticated unless it is sent exactly once."""
+    by_name, sent = request.raw_headers, request.scope["headers"]
+    # The dictionary is shorter than the list only if some header is repeated.
+    is_repeated = len(by_name) < len(sent) and sum(name == b"authorization" for name, _ in sent) > 1  # type: ignore[arg-type]  # a list
+    if is_repeated or b"authorization" not in by_name:
+        raise NotAuthenticated
+    return by_name[b"authorization"]
+
+
 @cache
 def body_model(handler: HTTPRouteHandler) -> Any:  # noqa: ANN401 - any type
     """Return the type of the handler's ``data``, with the rules of ``Annotated``, which Litestar strips from it."""
-    field: FieldDefinition = handler.parsed_data_field  # type: ignore[assignment]  # only for handlers with `data`
+    field = handler.parsed_data_field
+    if field is None:  # a handler that calls request.json()
+        return Any
     rules = [meta for meta in field.metadata if isinstance(meta, msgspec.Meta)]
     return Annotated[(field.annotation, *rules)] if rules else field.annotation
 

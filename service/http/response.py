@@ -8,7 +8,6 @@ from litestar import Request, Response
 from litestar.background_tasks import BackgroundTask, BackgroundTasks
 from litestar.datastructures import Cookie
 from litestar.types import Receive, Scope, Send
-from litestar.types.asgi_types import HTTPResponseStartEvent
 from typing_extensions import override
 
 T = TypeVar("T")
@@ -28,26 +27,22 @@ class JSONResponse(Response[T]):
         self,
         content: T,
         *,
-        status_code: int = 200,
+        status_code: int | None = None,
         headers: Mapping[str, str] | None = None,
         media_type: str = "application/json",
         background: BackgroundTask | BackgroundTasks | None = None,
     ) -> None:
         """Encode `content`; None means an empty body, the only one that 204 and 304 can have. Raises ValueError.
 
-        `background` runs after the response is sent.
+        `status_code` is that of the handler by default. `background` runs after the response is sent.
         """
-        raw: list[tuple[bytes, bytes]]
-        if content is None:
-            self.body, raw = b"", []
-        elif status_code in NO_CONTENT:
+        if content is not None and status_code in NO_CONTENT:
             raise ValueError(f"A response with status {status_code} has no content: return JSONResponse(None, …)")
-        else:
-            self.body = encode(content)
-            raw = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(self.body))]
-        if headers:
-            raw += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        self.start: HTTPResponseStartEvent = {"type": "http.response.start", "status": status_code, "headers": raw}
+        self.body = b"" if content is None else encode(content)
+        self.media_type = None if content is None else media_type
+        self.status_code = status_code
+        self.headers = dict(headers or {})
+        self.cookies = []
         self.background = background
 
     @override
@@ -63,15 +58,24 @@ class JSONResponse(Response[T]):
     ) -> "JSONResponse[T]":
         """Return this response, with the headers and cookies that the layers of the handler add."""
         self.background = self.background or background
-        if headers or cookies:
-            raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
-            raw += [(b"set-cookie", cookie.to_header(header="").encode()) for cookie in cookies or ()]
-            self.start["headers"] = [*self.start["headers"], *raw]
+        self.headers = {**(headers or {}), **self.headers}
+        self.cookies = [*self.cookies, *(cookies or ())]
         return self
+
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers as they are sent."""
+        raw: list[tuple[bytes, bytes]] = []
+        if self.media_type:
+            raw = [(b"content-type", self.media_type.encode()), (b"content-length", b"%d" % len(self.body))]
+        raw += [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
+        raw += [(b"set-cookie", cookie.to_header(header="").encode()) for cookie in self.cookies]
+        return raw
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
         """Send the response (ASGI)."""
-        await send(self.start)
+        handler: Any = scope.get("route_handler")  # a middleware can respond without one
+        status = self.status_code or (handler.status_code if handler else 200)
+        await send({"type": "http.response.start", "status": status, "headers": self.raw_headers()})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
         if self.background is not None:
             await self.background()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -70,6 +70,7 @@ def parse_number(kind: type[N], text: str) -> N:
     return value
 
 
+META_RULES = ("ge", "gt", "le", "lt", "multiple_of", "pattern", "min_length", "max_length", "tz")
 # The types of ids in paths: a value of one never becomes another, or text, so that each request would be 404.
 IDS = {int, UUID}
 PATH_PARSERS: dict[Any, Callable[[str], Any]] = {
@@ -79,6 +80,7 @@ PATH_PARSERS: dict[Any, Callable[[str], Any]] = {
     datetime: partial(parse_date, datetime),
     Decimal: partial(parse_number, Decimal),
     float: partial(parse_number, float),
+    timedelta: partial(msgspec.convert, type=timedelta),
 }
 
 
@@ -114,6 +116,7 @@ class CompleteRoutes(ReceiveRoutePlugin):
             self._check(app, handler)
             self._check_operation(route, method, handler)
             _check_path(route, handler)
+            _check_parameters(handler)
             _check_problems(handler)
         if "GET" in handlers and "HEAD" not in handlers:
             handlers["HEAD"] = handlers["GET"]
@@ -175,6 +178,27 @@ def _check_path(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
             raise ConfigurationError(
                 f"{handler}: its path {route.path} lacks the parameter {name}; the path's parameters: {present}"
             )
+
+
+def _check_parameters(handler: HTTPRouteHandler) -> None:
+    """Raise ConfigurationError if a parameter has rules that Litestar ignores, or that do not fit its type."""
+    for name, field in [each for kind in ParamType for each in declared_parameters(handler, kind).items()]:
+        parts = [field, *(field.inner_types if field.is_union else ())]
+        metas = [meta for part in parts for meta in part.metadata if isinstance(meta, msgspec.Meta)]
+        if any(getattr(meta, rule) is not None for meta in metas for rule in META_RULES):
+            raise ConfigurationError(
+                f"{handler}: Litestar ignores the rules in msgspec.Meta of the parameter {name}: "
+                f"write them in {type(field.kwarg_definition).__name__}(…)"
+            )
+    dependencies = handler.resolve_dependencies().values()
+    for model in (handler.signature_model, *(each.signature_model for each in dependencies)):
+        try:
+            msgspec.convert({}, model)
+        except msgspec.ValidationError:
+            pass  # parameters are missing
+        except TypeError as error:
+            reason = str(error).partition(" - type")[0]
+            raise ConfigurationError(f"{handler}: its parameters cannot be read: {reason}") from None
 
 
 def _check_problems(handler: HTTPRouteHandler) -> None:

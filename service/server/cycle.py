@@ -93,6 +93,6 @@ def rejection_response(problem: Problem, headers: Headers, client: str | None, m
     response = problem_response(problem, request_id)
     log_request(RequestContext(request_id, client), "", None, problem.status, 0.0, reason=problem.detail)
     own = [*SECURITY_HEADERS, (b"x-request-id", request_id.encode()), CLOSE]
-    head = b"".join(b"%b: %b\r\n" % header for header in [*headers, *response.start["headers"], *own])
+    head = b"".join(b"%b: %b\r\n" % header for header in [*headers, *response.raw_headers(), *own])
     body = b"" if method == b"HEAD" else response.body
     return STATUS_LINE[problem.status] + head + b"\r\n" + body

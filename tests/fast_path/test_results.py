@@ -69,7 +69,7 @@ class Broken(JSONResponse[str]):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send(self.start)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
         raise TypeError("broken")
 
 

@@ -17,6 +17,7 @@ from service.app import CONTROLLERS, create_app
 from service.http import JSONResponse, ServiceRequest, openapi_document
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import service_client
+from tests.support.small_application import small_application
 
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=5, description="a word", examples=["wing"])]
 
@@ -31,6 +32,7 @@ class Kite(msgspec.Struct, forbid_unknown_fields=True, tag=True):
     """Another part."""
 
     words: list[Word]
+    ends: tuple[int, int] = (0, 1)
     lengths: dict[str, Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]] = {}
     weight: Annotated[float, msgspec.Meta(gt=0, le=0.5)] = 0.5
     shops: Annotated[dict[str, str], msgspec.Meta(max_length=2)] = {}
@@ -147,9 +149,23 @@ async def test_body_without_a_default_is_required(document: dict[str, Any], bodi
     assert document["paths"]["/without-default"]["post"]["requestBody"]["required"] is True
 
 
-@pytest.mark.parametrize(("body", "status"), [(b"", 200), (b'{"type": "Plane"}', 200), (b"null", 422)])
+@pytest.mark.parametrize(("body", "status"), [(b"", 201), (b'{"type": "Plane"}', 201), (b"null", 422)])
 async def test_optional_body_can_be_omitted_but_not_null(bodies: httpx.AsyncClient, body: bytes, status: int) -> None:
     response = await bodies.post("/optional", content=body, headers={"Content-Type": "application/json"})
+
+    assert response.status_code == status
+
+
+@post("/anything")
+async def echo(request: ServiceRequest) -> JSONResponse[Any]:
+    """Read a body that the function does not declare."""
+    return JSONResponse([await request.json(), await request.json()])
+
+
+@pytest.mark.parametrize(("body", "status"), [(b'{"a": [1]}', 201), (b"{", 400)])
+async def test_body_without_a_class_is_read(body: bytes, status: int) -> None:
+    async with service_client(small_application([echo])) as client:
+        response = await client.post("/anything", content=body, headers={"content-type": "application/json"})
 
     assert response.status_code == status
 
@@ -184,6 +200,10 @@ def test_rules_of_a_part_are_documented(
         found = found[step]
 
     assert schema.items() <= found.items()
+
+
+def test_pair_has_no_text_as_its_example(document: dict[str, Any]) -> None:
+    assert "examples" not in document["components"]["schemas"]["Kite"]["properties"]["ends"]
 
 
 def test_described_part_keeps_its_examples(document: dict[str, Any]) -> None:

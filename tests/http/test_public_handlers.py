@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 from litestar import Controller, get
+from litestar.connection import ASGIConnection
+from litestar.exceptions import PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
 from litestar.types import ControllerRouterHandler
 from structlog.testing import capture_logs
 
@@ -11,7 +14,7 @@ from service.app import CONTROLLERS, create_app
 from service.auth.guard import BEARER
 from service.http import ConfigurationError, JSONResponse, ServiceRequest, openapi_document
 from tests.support.application import OneTransaction, make_settings
-from tests.support.factories import service_client
+from tests.support.factories import LoggedIn, service_client
 
 
 class Library(Controller):
@@ -74,3 +77,27 @@ def test_cached_handler_that_needs_a_token_prevents_startup(monkeypatch: pytest.
         application(monkeypatch, show_cached)
 
     assert "show_cached: its cache would respond before the access token is checked" in str(refusal.value)
+
+
+def refuse_all(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Refuse the caller by name, as a guard of Litestar."""
+    raise PermissionDeniedException(str(connection.auth.user))
+
+
+@get("/guarded", security=BEARER, guards=[refuse_all])
+async def show_guarded(request: ServiceRequest) -> JSONResponse[str]:
+    return JSONResponse(request.method)
+
+
+async def test_guard_knows_the_caller(monkeypatch: pytest.MonkeyPatch, user: LoggedIn) -> None:
+    async with service_client(application(monkeypatch, show_guarded)) as client:
+        response = await client.get("/guarded", headers=user.bearer)
+
+    assert (response.status_code, response.json()["detail"]) == (403, str(user.id))
+
+
+async def test_guard_that_uses_the_caller_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with service_client(application(monkeypatch, show_guarded)) as client:
+        response = await client.get("/guarded")
+
+    assert response.json()["type"] == "/problems/not-authenticated"
