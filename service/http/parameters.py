@@ -53,9 +53,11 @@ def _is_utf_8(text: str) -> bool:
 
 def missing_parameters(handler: BaseRouteHandler, request: Request[Any, Any, Any]) -> list[FieldError]:
     """Return an error for each required query parameter, header or cookie that `request` lacks."""
-    sent = {each.name for each in sent_parameters(handler, request, ParamType)}
-    declared = [each for kind in ParamType for each in declared_parameters(handler, kind).items()]
-    missing = [name for name, field in declared if field.is_required and name not in sent]
+    missing: list[str] = []
+    for kind in ParamType:
+        sent = {each.name for each in sent_parameters(handler, request, [kind])}
+        declared = declared_parameters(handler, kind).items()
+        missing += [name for name, field in declared if field.is_required and name not in sent]
     return [{"pointer": f"/{pointer_step(name)}", "detail": "is missing"} for name in missing]
 
 

@@ -67,8 +67,10 @@ class JSONResponse(Response[T]):
         raw: list[tuple[bytes, bytes]] = []
         if self.media_type:
             raw = [(b"content-type", self.media_type.encode()), (b"content-length", b"%d" % len(self.body))]
-        raw += [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
-        raw += [(b"set-cookie", cookie.to_header(header="").encode()) for cookie in self.cookies]
+        for name, value in self.headers.items():
+            raw.append((name.lower().encode(), value.encode()))
+        for cookie in self.cookies:
+            raw.append((b"set-cookie", cookie.to_header(header="").encode()))
         return raw
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
