@@ -94,16 +94,21 @@ DESCRIBE_TOY = """\
 -- $4 kind    toy_kind
 -- $5 details jsonb
 -- returns: maybe Described
-with /* toys.describe_toy */ described as (
+with /* toys.describe_toy */ caller as (
+    select user_id from live_session
+    where session_id = $1 and user_id = $2
+),
+
+described as (
     update toys set kind = $4, details = $5
-    where user_id = $2 and id = $3
-    returning id, details
+    from caller
+    where toys.user_id = $2 and toys.id = $3
+    returning toys.id, toys.details
 )
 
 select described.id, described.details
-from live_session as caller
-left join described on true
-where caller.session_id = $1 and caller.user_id = $2;
+from caller
+left join described on true;
 """
 CONTROLLER = f'''\
 """Everybody's toys."""

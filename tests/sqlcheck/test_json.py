@@ -56,6 +56,23 @@ class Kinds:
     data: dict[str, Any]
 
 @attrs.define
+class MaybeMade:
+    made: datetime.date | None
+
+@attrs.define
+class Two:
+    a: int
+    b: str
+
+@attrs.define
+class Twos:
+    data: list[Two]
+
+@attrs.define
+class Lists:
+    data: list[list[int]]
+
+@attrs.define
 class Either:
     id: int
     name: str | int
@@ -117,6 +134,8 @@ def said(toys: Toys, annotation: str, select: str, header: str = "") -> str:
             ),
         ),
         ("dict[str, Maker]", "select id, data as x from toy"),
+        ("MaybeMade", "select id, jsonb_build_object('made', null) as x from maker"),
+        ("Lists", "select id, jsonb_build_object('data', array[array[1]]) as x from maker"),
         ("Stored", "select a as id, to_jsonb(m) as x from maker as m (a, b)"),
         ("Stored", "select id, row_to_json(m.*) as x from (select maker.* from maker) as m"),
         ("Stored | None", "select toy.id, to_jsonb(m) as x from toy left join maker as m on m.id = toy.maker"),
@@ -266,7 +285,45 @@ def test_matching_class_is_accepted(toys: Toys, annotation: str, select: str) ->
                 ("current_user", "name"),
                 ('name collate "C"', "text"),
                 ("to_jsonb(name)", "text"),
+                ("'a'", "text"),
+                ("name is json", "boolean"),
+                ("json_value('1'::jsonb, '$' returning date)", "date"),
+                ("json_serialize('1')", "text"),
+                ("array_to_json(tags)", "text[]"),
             )
+        ),
+        *(
+            ("Lists", f"select 1 as id, jsonb_build_object('data', {value}) as x from maker", f"column 2: {finding}")
+            for value, finding in (
+                ("array[1]", "x.data is integer[] in JSON, but the class says list[list[int]]"),
+                ("array[array['a']]", "x.data is text[][] in JSON, but the class says list[list[int]]"),
+            )
+        ),
+        *(
+            ("Twos", f"select 1 as id, jsonb_build_object('data', {value}) as x {source}", finding)
+            for value, source, finding in (
+                ("array_agg(toy)", "from toy group by id", "column 2: x.data[] lacks a, b of Two"),
+                ("array_agg(row(id))", "from toy group by id", "column 2: x.data[] lacks a, b of Two"),
+                ("array[row(1, null)::two]", "from toy", "PostgreSQL cannot tell whether column 2 (x.data[].a)"),
+            )
+        ),
+        (
+            "Maker",
+            "select 1 as id, to_jsonb(u) as x from unnest(array[1], array[2]) as u (id, name)",
+            "column 2: x.name is integer in JSON, but the class says str",
+        ),
+        (
+            "Maker",
+            (
+                "select 1 as id, to_jsonb(j) as x from json_table('[]', '$[*]'"
+                " columns (id date path '$.a', name text path '$.b')) as j"
+            ),
+            "column 2: x.id is date in JSON, but the class says int",
+        ),
+        (
+            "Maker",
+            "select 1 as id, to_jsonb(r) as x from json_to_record('{}') as r (id date, name text)",
+            "column 2: x.id is date in JSON, but the class says int",
         ),
         (
             "Kinds",

@@ -73,6 +73,27 @@ def test_null_for_a_required_column_is_found(toys: Toys, sql: str, found: str) -
         ("insert into pair (left_id, right_id) values ($2, $1)", True),
         ("insert into pair (left_id, right_id) select $2, $1", True),
         ("insert into pair (left_id, right_id) select a, b from (values ($2::integer, $1::integer)) as v (a, b)", True),
+        ("with v as (select $1::int as a, $2::int as b) insert into pair (left_id, right_id) select b, a from v", True),
+        (
+            "insert into pair (left_id, right_id) select l, r from unnest(array[$2::int], array[$1::int]) as g (l, r)",
+            False,
+        ),
+        ("insert into pair (left_id, right_id) values (nullif($2, 0), abs($1))", True),
+        (
+            (
+                "insert into pair (left_id, right_id) values ($1, $2) on conflict (left_id, right_id)"
+                " do update set left_id = excluded.right_id, right_id = excluded.left_id"
+            ),
+            True,
+        ),
+        (
+            (
+                "insert into pair (left_id, right_id) values ($1, $2) on conflict (left_id, right_id)"
+                " do update set left_id = excluded.left_id, note = excluded.note"
+            ),
+            False,
+        ),
+        ("select 1 from (select $2::int as left_id, $1::int as right_id) as v", True),
         ("insert into pair (left_id, right_id) values ($2, $1), ($2, $1)", False),
         ("insert into pair (left_id, right_id) select $2, id from maker where id = $1", False),
         ("insert into pair (left_id, right_id) select $2, $1 union select 1, 2", False),
@@ -98,6 +119,12 @@ def test_swapped_parameters_are_found(toys: Toys, *, sql: str, swapped: bool) ->
         ("select note from pair where pair.left_id = $2 and pair.right_id = $1", True),
         ("select note from pair where left_id = $2::integer and right_id = $1::integer", True),
         ("select note from pair where (left_id, right_id) = ($2, $1)", True),
+        ("select note from pair where (left_id, right_id) in (($2, $1))", True),
+        ("select note from pair where left_id = coalesce($2, left_id) and right_id = coalesce($1, right_id)", True),
+        (
+            "select 1 from pair as p join (values ($2::int, $1::int)) as v (l, r) on p.left_id = l and right_id = r",
+            True,
+        ),
         ("select note from pair where left_id = $1 and right_id = $2", False),
         ("select note from pair where left_id = $2 and right_id > $1", False),
         ("select one.note from pair as one, pair as two where one.left_id = $2 and two.right_id = $1", False),
@@ -108,6 +135,25 @@ def test_swapped_parameters_of_a_condition_are_found(toys: Toys, *, sql: str, sw
     sentence = "2: $1 left is compared with the column right_id, and $2 right with left_id [swapped]"
 
     assert said == (sentence if swapped else "")
+
+
+@pytest.mark.parametrize(
+    ("sql", "verb"),
+    [
+        ("insert into pair (left_id, right_id) select l, r from unnest($2::int[], $1::int[]) as g (l, r)", "goes to"),
+        ("insert into pair (left_id, right_id) select unnest($2::int[]), unnest($1::int[])", "goes to"),
+        ("select 1 from unnest($2::int[], $1::int[]) as g (left_id, right_id)", "goes to"),
+        ("delete from pair where left_id = any($2) and right_id = any($1)", "is compared with"),
+        (
+            "delete from pair using unnest($2::int[], $1::int[]) as g (l, r) where left_id = l and right_id = r",
+            "is compared with",
+        ),
+    ],
+)
+def test_swapped_arrays_are_found(toys: Toys, sql: str, verb: str) -> None:
+    said = toys.check(sql, "-- $1 left_ids integer[]\n-- $2 right_ids integer[]\n-- returns: count\n", "swapped")
+
+    assert said.startswith(f"2: $1 left_ids {verb} the column right_id, and $2 right_ids ")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from itertools import chain, repeat
 import attrs
 
 from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.nested_arrays import levels_below
 from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, constant_text, is_null_constant, type_of
 from service.sqlcheck.analysis.not_null import as_variable, not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability
@@ -18,7 +19,9 @@ from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.types import COMPOSITE, JSON, Type, Types
 
 RECORD = 2249  # the oid of the type of a row without a named type
-BOOLEAN_LABELS = {"BOOLEXPR", "NULLTEST", "BOOLEANTEST", "SCALARARRAYOPEXPR", "ROWCOMPAREEXPR"}
+UNKNOWN_TYPE = 705  # the oid of the type of a literal that nothing gives another one
+BOOLEAN_LABELS = {"BOOLEXPR", "NULLTEST", "BOOLEANTEST", "SCALARARRAYOPEXPR", "ROWCOMPAREEXPR", "JSONISPREDICATE"}
+OPEN_TYPES = JSON | {f"_{each}" for each in JSON} | {"record", "_record"}  # those that do not name keys
 BOOLEAN_SUBQUERIES = {pg.EXISTS, pg.ALL, pg.ANY, pg.ROW_COMPARISON}
 
 
@@ -44,25 +47,33 @@ class JsonShapes:
         # Before PostgreSQL 18, a grouped column looks like one of the table, which no grouping set makes null.
         grouped = any(each.query.groupingSets and not each.query.hasGroupRTE for each in scope.with_parents())
         nulls = UNKNOWN if grouped else self.nullability.expression(scope, node)
-        found = self._of_type(self._type(node), nulls)
+        found = self._of_type(self._type(scope, node), nulls)
         inside = self._inside(scope, node)
-        if inside is None or (found.type and not found.keys and found.type.bare.internal not in JSON | {"record"}):
+        if inside is None or (found.type and not found.keys and found.type.bare.internal not in OPEN_TYPES):
             return found
         keys = found.keys if inside.keys is None else inside.keys
         return attrs.evolve(found, type=inside.type or found.type, keys=keys, element=inside.element)
 
     def _of_type(self, of: Type | None, nulls: Nullability) -> JsonShape:
         """Return the shape of any value of a type: each column of a composite type can be null."""
+        if of and of.bare.element and of.bare.element.bare.kind == COMPOSITE:
+            return JsonShape(
+                of, nulls, element=self._of_type(of.bare.element, NEVER)
+            )  # `nulls` knows those of elements
         if of is None or of.bare.kind != COMPOSITE:
             return JsonShape(of, nulls)
         attributes = self.types.attributes(of.bare)
         return JsonShape(of, nulls, {name: self._of_type(its, UNKNOWN) for name, _, its in attributes})
 
-    def _type(self, node: Node) -> Type | None:
+    def _type(self, scope: Scope, node: Node) -> Type | None:
+        if is_null_constant(node):
+            return None
         if node.label in BOOLEAN_LABELS or node.subLinkType in BOOLEAN_SUBQUERIES:
             return self.types.by_name("boolean")
         oid = type_of(node)
-        return self.types[oid] if oid else None
+        if oid == UNKNOWN_TYPE:
+            return self.types.by_name("text")
+        return self.types[oid].nested(levels_below(scope, node)) if oid else None
 
     def _inside(self, scope: Scope, node: Node) -> JsonShape | None:  # noqa: C901, PLR0911 - one return per case
         match node.label:
@@ -121,7 +132,7 @@ class JsonShapes:
         """
         relation, source = scope.relation(row.varno), scope.source(row.varno)
         if row.vartype == RECORD:
-            types = [type_of(target.expr) for target in source.targets] if source else []
+            types = [type_of(target.expr) for target in source.targets] if source else _function_types(relation)
             named = zip(relation.eref.colnames, chain(types, repeat(0)), strict=False)
             columns = [(name, number, oid) for number, (name, oid) in enumerate(named, 1)]
         else:
@@ -134,7 +145,7 @@ class JsonShapes:
         match scope.catalogue.builtin_name(node.funcid):
             case "json_build_object" | "jsonb_build_object" if not node.funcvariadic:
                 return self._object(scope, node.args or [])
-            case "to_json" | "to_jsonb" | "row_to_json":
+            case "to_json" | "to_jsonb" | "row_to_json" | "array_to_json":
                 return self.shape_of(scope, node.args[0])
             case _:
                 return None
@@ -149,10 +160,21 @@ class JsonShapes:
 
     def _aggregate(self, scope: Scope, node: Node) -> JsonShape | None:
         name = scope.catalogue.builtin_name(node.aggfnoid)
-        if name.removesuffix("_strict") not in {"json_agg", "jsonb_agg"} or node.agglevelsup:
+        if name.removesuffix("_strict") not in {"json_agg", "jsonb_agg", "array_agg"} or node.agglevelsup:
             return None
         with self.nullability.assume_not_null(scope, not_null_if_true(scope, node.aggfilter)):
             element = self.shape_of(scope, node.args[0].expr)
-        return JsonShape(
-            None, NEVER, element=attrs.evolve(element, nulls=NEVER) if name.endswith("_strict") else element
-        )
+        # The nullability of an array knows about its elements.
+        without_null = name.endswith("_strict") or name == "array_agg"
+        return JsonShape(None, NEVER, element=attrs.evolve(element, nulls=NEVER) if without_null else element)
+
+
+def _function_types(relation: Node) -> list[int]:
+    """Return the oids of the types of the first columns of a function or a JSON_TABLE in the FROM clause."""
+    if relation.tablefunc:
+        found: list[int] = relation.tablefunc.coltypes
+        return found
+    types: list[int] = []
+    for each in relation.functions or []:
+        types += each.funccoltypes or [type_of(each.funcexpr) if each.funccolcount == 1 else 0] * each.funccolcount
+    return types

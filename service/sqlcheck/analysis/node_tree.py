@@ -26,7 +26,7 @@ OLD_LABELS = {
 # The fields of expressions that contain the oid of their type.
 TYPE_FIELDS = (
     *("vartype", "consttype", "paramtype", "funcresulttype", "opresulttype", "aggtype", "wintype", "resulttype"),
-    *("coalescetype", "casetype", "minmaxtype", "array_typeid", "refrestype"),
+    *("coalescetype", "casetype", "minmaxtype", "array_typeid", "row_typeid", "refrestype", "msftype"),
 )
 OPERANDS = ("arg", "args", "largs", "rargs", "expr", "raw_expr")
 # Fields that do not affect what an expression means.
@@ -122,6 +122,8 @@ def with_variables(value: Any, fields: dict[str, Any]) -> Any:  # noqa: ANN401 -
 
 def type_of(expression: Node) -> int:
     """Return the oid of an expression's type; 0 if its node does not contain one."""
+    if expression.returning:  # of a JSON function
+        return int(expression.returning.typid)
     names = ("type",) if expression.label == "SQLVALUEFUNCTION" else TYPE_FIELDS
     return next((expression.fields[name] for name in names if name in expression.fields), 0)
 

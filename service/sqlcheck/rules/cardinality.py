@@ -7,6 +7,7 @@ from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.max_rows import is_bounded, returns_at_most_one
 from service.sqlcheck.analysis.min_rows import returns_at_least_one
+from service.sqlcheck.analysis.session_need import needs_session
 from service.sqlcheck.findings import Problem
 
 SCALAR = {pg.ROW_COMPARISON, pg.EXPRESSION, pg.ASSIGNMENT}
@@ -16,7 +17,7 @@ ONE_ROW = {Cardinality.ONE, Cardinality.VALUE}
 def check_cardinality(description: Description) -> Iterator[Problem]:
     """Find a `one`, `maybe` or `value` that can return several rows, or none, and a `many` that nothing limits."""
     statement, scope = description.statement, description.scope
-    if problem := _problem(description):
+    for problem in filter(None, (_problem(description), _session_problem(description))):
         yield "cardinality", statement.returns_line, problem
     for around, node in scope.nodes() if scope else ():
         if node.subLinkType in SCALAR:
@@ -51,3 +52,15 @@ def _problem(description: Description) -> str:
         advice = "write `left join`, or say 'cardinality: ok reason'"
         return f"{says} no row is possible for a valid session, which is 401: {advice}"
     return ""
+
+
+def _session_problem(description: Description) -> str:
+    """Return what a query does although the caller's session has ended."""
+    statement, scope = description.statement, description.scope
+    if scope is None or not statement.checks_session:
+        return ""
+    advice = "after the session has ended: select from live_session, outside of aggregates and outer joins"
+    if statement.cardinality != Cardinality.COUNT and not needs_session(scope):
+        return f"returns {statement.cardinality}, and a row is possible {advice}"
+    writes = (each for each in scope.with_nested() if each.query.resultRelation)
+    return "" if all(map(needs_session, writes)) else f"writes {advice}"

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from pglast import ast
-
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.node_tree import CASTS, Node, strip_relabels
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.findings import Problem
+
+EQUATIONS = {"DISTINCTEXPR", "OPEXPR", "SCALARARRAYOPEXPR"}
 
 
 def check_writes(description: Description) -> Iterator[Problem]:
@@ -16,11 +16,11 @@ def check_writes(description: Description) -> Iterator[Problem]:
     yield from _swapped_conditions(description)
     if description.scope is None:
         return
+    yield from dict.fromkeys(_swapped_values(description))
     for scope in writing_queries(description.scope):
         for targets, inserts in target_lists(scope.query):
             yield from _missing_columns(description, scope, targets) if inserts else ()
             yield from _written_nulls(description, scope, targets)
-            yield from _swapped_values(description, scope, targets)
 
 
 def writing_queries(scope: Scope) -> Iterator[Scope]:
@@ -65,35 +65,47 @@ def _written_nulls(description: Description, scope: Scope, targets: list[Node]) 
             yield "null-written", line, f"{column.table}.{column.name} is NOT NULL, but receives null: {nulls.why}"
 
 
-def _swapped_values(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Problem]:
-    table, columns = _table(scope), scope.catalogue.columns
-    names = {number: column.name for (relation, number), column in columns.items() if relation == table}
-    pairs = [(names[target.resno], _parameter(scope, target.expr)) for target in targets if target.resno in names]
-    yield from _swapped(description, pairs, "goes to the column {}", "to {}")
+def _swapped_values(description: Description) -> Iterator[Problem]:
+    """Find swapped parameters among the columns of each write, and among those of each CTE, subquery and function."""
+    for scope in description.scope.with_nested() if description.scope else ():
+        for columns in _named_values(scope):
+            pairs = [(name, _parameter(scope, value)) for name, value in columns]
+            yield from _swapped(description, pairs, "goes to the column {}", "to {}")
+
+
+def _named_values(scope: Scope) -> Iterator[list[tuple[str, Node]]]:
+    """Yield the columns, each with its name and value, of each write and of each CTE, subquery and function."""
+    for number, relation in enumerate(scope.query.rtable or [], 1):
+        if relation.rtekind in {pg.FUNCTION, pg.SUBQUERY, pg.CTE}:
+            names = enumerate(relation.eref.colnames or [], 1)
+            yield [(name.strip('"'), Node("VAR", {"varno": number, "varattno": place})) for place, name in names]
+    if scope.query.resultRelation:
+        columns, table = scope.catalogue.columns, _table(scope)
+        for targets, _ in target_lists(scope.query):
+            written = [(columns.get((table, target.resno)), target.expr) for target in targets]
+            yield [(column.name, value) for column, value in written if column]
 
 
 def _swapped_conditions(description: Description) -> Iterator[Problem]:
     """Find swapped parameters among those that equations compare with columns of one table."""
-    compared: dict[str, list[tuple[str, int]]] = {}
-    named = [each for each in description.parsed.nodes if isinstance(each, ast.RangeVar)]
-    tables = {each.alias.aliasname if each.alias else each.relname: each.relname for each in named}
-    if len(named) == 1:
-        tables[""] = named[0].relname
-    for node in description.parsed.nodes:
-        is_operator = isinstance(node, ast.A_Expr)
-        if not is_operator or node.name[-1].sval != "=":
-            continue
-        rows = isinstance(node.lexpr, ast.RowExpr) and isinstance(node.rexpr, ast.RowExpr)
-        for one, other in zip(node.lexpr.args, node.rexpr.args, strict=True) if rows else [(node.lexpr, node.rexpr)]:
-            for column, value in ((one, other), (other, one)):
-                parameter = value.arg if isinstance(value, ast.TypeCast) else value
-                if isinstance(column, ast.ColumnRef) and isinstance(parameter, ast.ParamRef):
-                    *qualifiers, name = (getattr(field, "sval", "*") for field in column.fields or ())
-                    table = ".".join(qualifiers)
-                    name = f"{tables[table]}.id" if name == "id" and table in tables else name
-                    compared.setdefault(table, []).append((name, parameter.number or 0))
+    compared: dict[tuple[Scope, int], list[tuple[str, int]]] = {}
+    for scope, node in description.scope.nodes() if description.scope else ():
+        if node.label in EQUATIONS and node.opno in scope.catalogue.equalities:
+            for one, value in (node.args, node.args[::-1]):
+                column = scope.without_alias(one)
+                if column.label == "VAR" and not column.varlevelsup and column.varattno > 0:
+                    pair = _column_name(scope, column), _parameter(scope, value)
+                    compared.setdefault((scope, column.varno), []).append(pair)
     for pairs in compared.values():
         yield from _swapped(description, pairs, "is compared with the column {}", "with {}")
+
+
+def _column_name(scope: Scope, variable: Node) -> str:
+    """Return the name of a column: `pet_name`, but `pets.id`."""
+    relation = scope.relation(variable.varno)
+    name = relation.eref.colnames[variable.varattno - 1].strip('"')
+    column = scope.catalogue.columns.get((relation.relid, variable.varattno))
+    return f"{column.table if column else relation.eref.aliasname}.id" if name == "id" else name
 
 
 def _swapped(description: Description, pairs: list[tuple[str, int]], first: str, second: str) -> Iterator[Problem]:
@@ -109,23 +121,31 @@ def _swapped(description: Description, pairs: list[tuple[str, int]], first: str,
 
 
 def _stem(name: str) -> str:
-    return name.removesuffix("_id").removesuffix(".id").removesuffix("s")
+    return name.removesuffix("s").removesuffix("_id").removesuffix(".id").removesuffix("s")
 
 
-def _parameter(scope: Scope, node: Node) -> int:
-    """Return the number of the parameter whose value an expression has, unless the value is null; otherwise 0."""
+def _parameter(scope: Scope, node: Node) -> int:  # noqa: PLR0911 - one return per case
+    """Return the number of the parameter that an expression shows, perhaps converted or if it is not null; else 0."""
     node = strip_relabels(node)
     casts = {pg.EXPLICIT_CAST, pg.IMPLICIT_CAST}
-    while node.label in CASTS | {"COALESCEEXPR"} or (node.label == "FUNCEXPR" and node.funcformat in casts):
+    while node.label in CASTS | {"COALESCEEXPR", "NULLIFEXPR"} or (
+        node.label == "FUNCEXPR" and (node.funcformat in casts or len(node.args or []) == 1)  # such as unnest($1)
+    ):
         node = strip_relabels(node.arg or node.args[0])
     if node.label == "PARAM" and node.paramkind == pg.EXTERNAL:
         return int(node.paramid)
-    if node.label != "VAR" or node.varlevelsup:
+    if node.label != "VAR" or node.varlevelsup or node.varattno <= 0:
         return 0
-    relation = scope.relation(node.varno)
-    if relation.rtekind == pg.SUBQUERY and not relation.subquery.setOperations:
-        inner = scope.child(relation.subquery)
-        return _parameter(inner, inner.targets[node.varattno - 1].expr)
+    relation, place, conflict = scope.relation(node.varno), node.varattno - 1, scope.query.onConflict
+    if conflict and node.varno == conflict.exclRelIndex:
+        written = [each.expr for each in scope.query.targetList if each.resno == node.varattno]
+        return _parameter(scope, written[0]) if written else 0
+    if relation.rtekind == pg.FUNCTION:
+        calls = [each.funcexpr for each in relation.functions if each.funccolcount == 1]
+        return _parameter(scope, calls[place]) if place < len(calls) == len(relation.functions) else 0
     if relation.rtekind == pg.VALUES and len(relation.values_lists) == 1:
-        return _parameter(scope, relation.values_lists[0][node.varattno - 1])
+        return _parameter(scope, relation.values_lists[0][place])
+    if relation.rtekind in {pg.SUBQUERY, pg.CTE}:
+        source, shown = scope.shown_expression(node)
+        return _parameter(source, shown) if shown else 0
     return 0
