@@ -43,9 +43,10 @@ async def toys(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Return a client that adds rows to a table with rules."""
     await connection.execute("create type pg_temp.size as enum ('small', 'large')")
+    await connection.execute("create domain pg_temp.loss as integer check (value < 1000)")
     await connection.reload_schema_state()  # statements of the test before have its type
     await connection.execute(
-        "create temporary table toys (toy_name varchar(5), pieces integer not null, pieces_lost integer, colour text,"
+        "create temporary table toys (toy_name varchar(5), pieces integer not null, pieces_lost pg_temp.loss, colour text,"
         " kind char(3), parts jsonb, ages int4range, until date, size pg_temp.size,"
         " constraint toys_pieces_check check (pieces > 0),"
         " constraint toys_pieces_lost_check check (pieces_lost >= 0),"
@@ -115,6 +116,7 @@ async def test_nul_in_a_key_of_a_document_is_422(toys: httpx.AsyncClient) -> Non
     [
         ({"ages": [99, 3]}, "A range begins after its end"),
         ({"days": 2**31 - 1}, "A number or a time is out of range"),
+        ({"pieces_lost": 1000}, "A value is not one of those allowed"),
         ({"size": "'s\"m\n"}, "A value is not one of those allowed"),
     ],
 )
