@@ -1,6 +1,7 @@
 """The response that handlers return."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -75,3 +76,16 @@ class JSONResponse(Response[T]):
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
         if self.background is not None:
             await self.background()
+
+
+def type_without_json(content: Any) -> type | None:  # noqa: ANN401 - the annotation of a response's content
+    """Return a type in `content` that cannot be encoded, such as ``asyncpg.Range``; None if there is none."""
+    custom: list[type] = []
+
+    def describe(custom_type: type) -> dict[str, object]:
+        custom.append(custom_type)
+        return {}
+
+    with suppress(TypeError):  # a type that has no schema, but is encoded, such as a dict with dates as keys
+        msgspec.json.schema(content, schema_hook=describe)
+    return next((each for each in custom if each is not object), None)

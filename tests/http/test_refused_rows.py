@@ -46,8 +46,8 @@ async def toys(
     await connection.execute("create domain pg_temp.loss as integer check (value < 1000)")
     await connection.reload_schema_state()  # statements of the test before have its type
     await connection.execute(
-        "create temporary table toys (toy_name varchar(5), pieces integer not null, pieces_lost pg_temp.loss, colour text,"
-        " kind char(3), parts jsonb, ages int4range, until date, size pg_temp.size,"
+        "create temporary table toys (toy_name varchar(5), pieces integer not null, pieces_lost pg_temp.loss,"
+        " colour text, kind char(3), parts jsonb, ages int4range, until date, size pg_temp.size,"
         " constraint toys_pieces_check check (pieces > 0),"
         " constraint toys_pieces_lost_check check (pieces_lost >= 0),"
         " constraint toys_colour_known check (colour <> 'pink'),"
