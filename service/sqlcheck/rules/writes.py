@@ -113,7 +113,7 @@ def _stem(name: str) -> str:
 
 
 def _parameter(scope: Scope, node: Node) -> int:
-    """Return the number of the parameter whose value an expression has, unless the value is null; otherwise 0."""
+    """Return the number of the parameter whose value, or element, an expression has unless it is null; otherwise 0."""
     node = strip_relabels(node)
     casts = {pg.EXPLICIT_CAST, pg.IMPLICIT_CAST}
     while node.label in CASTS | {"COALESCEEXPR"} or (node.label == "FUNCEXPR" and node.funcformat in casts):
@@ -128,4 +128,9 @@ def _parameter(scope: Scope, node: Node) -> int:
         return _parameter(inner, inner.targets[node.varattno - 1].expr)
     if relation.rtekind == pg.VALUES and len(relation.values_lists) == 1:
         return _parameter(scope, relation.values_lists[0][node.varattno - 1])
+    # The columns of `unnest($1, $2)`, one function for each array.
+    functions = relation.functions or []
+    if node.varattno <= len(functions) and all(each.funccolcount == 1 for each in functions):
+        call = functions[node.varattno - 1].funcexpr
+        return _parameter(scope, call.args[0]) if scope.catalogue.builtin_name(call.funcid) == "unnest" else 0
     return 0
