@@ -1,10 +1,11 @@
 """Turns errors from PostgreSQL into problems: which violated constraint means which error response."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import asyncpg
+import attrs
 import msgspec
 
 from service.problems import (
@@ -183,10 +184,17 @@ def _fields(data: object) -> Iterator[Field]:
         if value is None or value is msgspec.UNSET:
             continue
         yield field
-        if isinstance(value, msgspec.Struct):
-            for attribute, encoded in zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True):
+        if isinstance(value, msgspec.Struct) or attrs.has(type(value)):
+            for attribute, encoded in _names(value):
                 at = f"{pointer}/{pointer_step(encoded)}"
                 waiting.append(Field(attribute, getattr(value, attribute), at, at if certain == pointer else certain))
         elif isinstance(value, (list, tuple, dict)):
             items = value.items() if isinstance(value, dict) else enumerate(value)
             waiting += [Field(name, item, f"{pointer}/{pointer_step(str(key))}", certain) for key, item in items]
+
+
+def _names(value: Any) -> Iterable[tuple[str, str]]:  # noqa: ANN401 - a Struct, or an object of an attrs class
+    """Return the name of each field, and its name in JSON."""
+    if isinstance(value, msgspec.Struct):
+        return zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
+    return ((name, name) for name in attrs.fields_dict(type(value)))

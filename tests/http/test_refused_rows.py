@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import attrs
 import httpx
 import msgspec
 import pytest
@@ -23,6 +24,13 @@ from tests.support.small_application import small_application
 from tests.support.statements import Statements
 
 
+@attrs.define
+class Part:
+    """A part of a body that is an attrs class."""
+
+    label: str
+
+
 class Toy(msgspec.Struct, forbid_unknown_fields=True):
     """A body whose rules are those of the table."""
 
@@ -31,7 +39,7 @@ class Toy(msgspec.Struct, forbid_unknown_fields=True):
     pieces_lost: int = 0
     mood: str = "toy"  # becomes the column `kind`
     colour: str = msgspec.field(default="red", name="color")
-    parts: dict[str, str] = {}
+    parts: dict[str, str | Part] = {}
     ages: tuple[int, int] = (3, 99)
     days: int = 1
     size: str = "small"
@@ -93,6 +101,7 @@ async def toys(
         ({"toy_name": "teddy bear"}, "/toy_name", "has more than 5 characters"),
         ({"toy_name": "a\0b"}, "/toy_name", "contains NUL, which cannot be stored"),
         ({"parts": {"ear": "a\0b"}}, "/parts/ear", "contains NUL, which cannot be stored"),
+        ({"parts": {"ear": {"label": "a\0b"}}}, "/parts/ear/label", "contains NUL, which cannot be stored"),
     ],
 )
 async def test_refused_field_is_named_with_422(
