@@ -31,7 +31,8 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
         or any(each.waitPolicy == pg.SKIP_LOCKED for each in query.rowMarks or [])
     ):
         return False
-    if aggregates_all(query):
+    sets = query.groupingSets
+    if aggregates_all(query) or (sets and all(map(_has_empty_set, sets))):
         return not query.hasTargetSRFs
     if query.setOperations:
         return _some_arm(scope, query.setOperations, inference, valid_session=valid_session)
@@ -44,6 +45,13 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
     ):
         return False
     return _GuaranteedRows(scope, inference, valid_session=valid_session).has_row(query.jointree)
+
+
+def _has_empty_set(grouping: Node) -> bool:
+    """Return whether one of the sets that `rollup`, `cube` or `grouping sets` lists is empty: a row for all rows."""
+    if grouping.kind == pg.SETS:
+        return any(map(_has_empty_set, grouping.content))
+    return grouping.kind in {pg.EMPTY_SET, pg.ROLLUP, pg.CUBE}
 
 
 def _merges_each(query: Node) -> bool:

@@ -43,11 +43,13 @@ def _problem(description: Description) -> str:
     if cardinality != Cardinality.MANY and (scope is None or not returns_at_most_one(scope)):
         advice = "compare a unique key with `=`, write `limit 1`, or say 'cardinality: ok reason'"
         return f"{says} several rows are possible: {advice}"
+    if scope and statement.checks_session and returns_at_least_one(scope, description.nullability):
+        advice = "begin with `from live_session as caller`, or say 'cardinality: ok reason'"
+        return f"{says} there is a row even if the session has ended, so no 401: {advice}"
     if scope is None or returns_at_least_one(scope, description.nullability, valid_session=statement.checks_session):
         return ""
     if cardinality in ONE_ROW:
         return f"{says} no row is possible: return maybe, or say 'cardinality: ok reason'"
-    if statement.checks_session:
-        advice = "write `left join`, or say 'cardinality: ok reason'"
-        return f"{says} no row is possible for a valid session, which is 401: {advice}"
-    return ""
+    advice = "write `left join`, or say 'cardinality: ok reason'"
+    sentence = f"{says} no row is possible for a valid session, which is 401: {advice}"
+    return sentence if statement.checks_session else ""
