@@ -79,13 +79,13 @@ class JSONResponse(Response[T]):
 
 
 def type_without_json(content: Any) -> type | None:  # noqa: ANN401 - the annotation of a response's content
-    """Return a type in `content` that cannot be encoded, such as ``asyncpg.Range``; None if there is none."""
+    """Return a type in `content` that a column can have, but that msgspec cannot encode, such as ``asyncpg.Range``."""
     custom: list[type] = []
 
     def describe(custom_type: type) -> dict[str, object]:
         custom.append(custom_type)
         return {}
 
-    with suppress(TypeError):  # a type that has no schema, but is encoded, such as a dict with dates as keys
+    with suppress(TypeError, NameError):  # has no schema, but can be encoded
         msgspec.json.schema(content, schema_hook=describe)
-    return next((each for each in custom if each is not object), None)
+    return next((each for each in custom if each.__module__.partition(".")[0] in {"asyncpg", "ipaddress"}), None)
