@@ -44,7 +44,7 @@ def _problem(description: Description) -> str:
         advice = "compare a unique key with `=`, write `limit 1`, or say 'cardinality: ok reason'"
         return f"{says} several rows are possible: {advice}"
     if scope and statement.checks_session and returns_at_least_one(scope, description.nullability):
-        advice = "begin with `from live_session as caller`, or say 'cardinality: ok reason'"
+        advice = "select from live_session, aggregate in a subquery, or say 'cardinality: ok reason'"
         return f"{says} there is a row even if the session has ended, so no 401: {advice}"
     if scope is None or returns_at_least_one(scope, description.nullability, valid_session=statement.checks_session):
         return ""
