@@ -79,18 +79,21 @@ def _problem_of_error(error: asyncpg.PostgresError) -> Problem:
             return Unavailable()
         case _ if isinstance(error, SCHEMA_BEHIND):
             return Unavailable()
-        case asyncpg.DataError() if detail := _invalid_value(error):
+        case asyncpg.DataError() | asyncpg.CheckViolationError() if detail := _invalid_value(error):
             return InvalidInput(detail)
         case _:
             return InternalError()
 
 
-def _invalid_value(error: asyncpg.DataError) -> str | None:
+def _invalid_value(error: asyncpg.DataError | asyncpg.CheckViolationError) -> str | None:
     """Return what is wrong with a value that the client sent; None if the error is a bug."""
     match error:
         case _ if isinstance(error, UNSTORABLE_CHARACTER):
             return "A string contains a character that cannot be stored, such as NUL"
-        case asyncpg.InvalidTextRepresentationError() if PARAMETER.search(error.context or ""):
+        # An enum lacks the label, or the CHECK of a domain, which names no column, refuses the value.
+        case asyncpg.InvalidTextRepresentationError() | asyncpg.CheckViolationError() if PARAMETER.search(
+            error.context or ""
+        ):
             return "A value is not one of those allowed"
         # asyncpg raises the DataError for a time near the year 1 or 9999 that overflows when converted to UTC.
         case (

@@ -1,6 +1,7 @@
 """The response that handlers return."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -81,3 +82,16 @@ class JSONResponse(Response[T]):
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
         if self.background is not None:
             await self.background()
+
+
+def type_without_json(content: Any) -> type | None:  # noqa: ANN401 - the annotation of a response's content
+    """Return a type in `content` that a column can have, but that msgspec cannot encode, such as ``asyncpg.Range``."""
+    custom: list[type] = []
+
+    def describe(custom_type: type) -> dict[str, object]:
+        custom.append(custom_type)
+        return {}
+
+    with suppress(TypeError, NameError):  # has no schema, but can be encoded
+        msgspec.json.schema(content, schema_hook=describe)
+    return next((each for each in custom if each.__module__.partition(".")[0] in {"asyncpg", "ipaddress"}), None)

@@ -23,6 +23,7 @@ from service.http.errors import exception_handler
 from service.http.etags import join_headers
 from service.http.parameters import declared_parameters
 from service.http.request import ConfigurationError, ServiceRequest, body_model
+from service.http.response import JSONResponse, type_without_json
 from service.problems import NotFound, Problem
 
 D = TypeVar("D", bound=date)
@@ -139,6 +140,11 @@ class CompleteRoutes(ReceiveRoutePlugin):
             except TypeError as error:
                 reason = str(error).partition("\n")[0]
                 raise ConfigurationError(f"{handler}: its body cannot be read as JSON: {reason}") from None
+        returned = handler.parsed_return_field
+        for content in returned.inner_types if returned.is_subclass_of(JSONResponse) else ():
+            if unknown := type_without_json(content.annotation):
+                place = f"{unknown.__module__}.{unknown.__qualname__}"
+                raise ConfigurationError(f"{handler}: its response cannot be written as JSON: it contains {place}")
         if handler.resolve_security() and handler.resolve_before_request() is not app.before_request:
             raise ConfigurationError(f"{handler}: its before_request replaces the one that checks the access token")
         if handler.resolve_security() and handler.cache:

@@ -36,8 +36,6 @@ from
         ('upgraded', 'x'),
         ('generation', '1'),
         ('lifetime', '28 days'),
-        ('after_name', ''),
-        ('after_id', '0'),
         ('size', '101'),
         ('network', '127.0.0.0/24'),
         ('key', 'key'),

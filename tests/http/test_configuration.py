@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import pytest
 from litestar import Controller, WebSocket, get, patch, post, websocket
@@ -233,6 +234,11 @@ async def show_one_problem() -> JSONResponse[str]:
     return JSONResponse("")
 
 
+@get("/bookings")
+async def list_bookings() -> JSONResponse[list[asyncpg.Range[date]]]:
+    return JSONResponse([])
+
+
 @get("/statuses", problems=[ValueError])
 async def list_statuses() -> JSONResponse[str]:
     return JSONResponse("")
@@ -259,6 +265,10 @@ async def list_statuses() -> JSONResponse[str]:
         ([show_unnamed], "show_unnamed: name 'Nowhere' is not defined"),
         ([show_with_body], "show_with_body: 'data' kwarg is unsupported for 'GET' request handlers"),
         ([add_price], "add_price: its body cannot be read as JSON: Can only set `gt` on a numeric type"),
+        (
+            [list_bookings],
+            "list_bookings: its response cannot be written as JSON: it contains asyncpg.types.Range",
+        ),
         ([show_open], "show_open: its before_request replaces the one that checks the access token"),
         ([search], 'search: Litestar reserves the argument query: rename it, with QueryParameter(name="query")'),
         ([list_places], "list_places: Litestar reserves the argument state: rename it"),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import attrs
 import httpx
 import msgspec
 import pytest
@@ -23,6 +24,13 @@ from tests.support.small_application import small_application
 from tests.support.statements import Statements
 
 
+@attrs.define
+class Part:
+    """A part of a body that is an attrs class."""
+
+    label: str
+
+
 class Toy(msgspec.Struct, forbid_unknown_fields=True):
     """A body whose rules are those of the table."""
 
@@ -31,7 +39,7 @@ class Toy(msgspec.Struct, forbid_unknown_fields=True):
     pieces_lost: int = 0
     mood: str = "toy"  # becomes the column `kind`
     colour: str = msgspec.field(default="red", name="color")
-    parts: dict[str, str] = {}
+    parts: dict[str, str | Part] = {}
     ages: tuple[int, int] = (3, 99)
     days: int = 1
     size: str = "small"
@@ -43,10 +51,11 @@ async def toys(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Return a client that adds rows to a table with rules."""
     await connection.execute("create type pg_temp.size as enum ('small', 'large')")
+    await connection.execute("create domain pg_temp.loss as integer check (value < 1000)")
     await connection.reload_schema_state()  # statements of the test before have its type
     await connection.execute(
-        "create temporary table toys (toy_name varchar(5), pieces integer not null, pieces_lost integer, colour text,"
-        " kind char(3), parts jsonb, ages int4range, until date, size pg_temp.size,"
+        "create temporary table toys (toy_name varchar(5), pieces integer not null, pieces_lost pg_temp.loss,"
+        " colour text, kind char(3), parts jsonb, ages int4range, until date, size pg_temp.size,"
         " constraint toys_pieces_check check (pieces > 0),"
         " constraint toys_pieces_lost_check check (pieces_lost >= 0),"
         " constraint toys_colour_known check (colour <> 'pink'),"
@@ -92,6 +101,7 @@ async def toys(
         ({"toy_name": "teddy bear"}, "/toy_name", "has more than 5 characters"),
         ({"toy_name": "a\0b"}, "/toy_name", "contains NUL, which cannot be stored"),
         ({"parts": {"ear": "a\0b"}}, "/parts/ear", "contains NUL, which cannot be stored"),
+        ({"parts": {"ear": {"label": "a\0b"}}}, "/parts/ear/label", "contains NUL, which cannot be stored"),
     ],
 )
 async def test_refused_field_is_named_with_422(
@@ -115,6 +125,7 @@ async def test_nul_in_a_key_of_a_document_is_422(toys: httpx.AsyncClient) -> Non
     [
         ({"ages": [99, 3]}, "A range begins after its end"),
         ({"days": 2**31 - 1}, "A number or a time is out of range"),
+        ({"pieces_lost": 1000}, "A value is not one of those allowed"),
         ({"size": "'s\"m\n"}, "A value is not one of those allowed"),
     ],
 )

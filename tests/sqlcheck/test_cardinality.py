@@ -269,6 +269,39 @@ def test_possible_absence_is_not_one(toys: Toys, sql: str) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
+        "select count(*) as id from live as caller where caller.id = $1",
+        "with c as (select id from live where id = $1), d as (delete from toy using c) select count(*) as id from c",
+        "select exists(select from live where id = $1) as id",
+        "insert into maker (id, name) values ($1, 'a') returning id",
+    ],
+)
+def test_row_without_a_session_is_found(toys: Toys, sql: str) -> None:
+    said = toys.check(sql, "-- $1 session integer\n-- returns: one Toy\n", "cardinality")
+
+    assert said.startswith("3: returns one, and a row is possible after the session has ended")
+
+
+@pytest.mark.parametrize(
+    ("grouping", "found"),
+    [
+        ("rollup (maker)", False),
+        ("cube (maker, id)", False),
+        ("grouping sets ((maker), rollup (id))", False),
+        ("maker, rollup (id)", True),
+        ("grouping sets ((maker), (id))", True),
+        ("maker", True),
+    ],
+)
+def test_empty_grouping_set_always_has_a_row(toys: Toys, grouping: str, *, found: bool) -> None:
+    sql = f"select count(*) as id from live as caller where caller.id = $1 group by {grouping}"
+    said = toys.check(sql, "-- $1 session integer\n-- returns: many Toy\n", "cardinality")
+
+    assert ("a row is possible after the session has ended" in said) != found
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
         "select caller.id, toy.id from maker_of($1) as caller left join toy on toy.id = caller.id",
         "select caller.maker from live as caller where caller.id = $1",
         "select m.id from live as caller inner join maker as m on m.id = caller.maker where caller.id = $1",

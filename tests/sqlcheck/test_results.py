@@ -132,24 +132,26 @@ def test_type_without_a_class_is_found(tree: Copy, checked: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "finding"),
+    ("field", "value", "finding"),
     [
-        ("mood: Mood = attrs.field(converter=Mood)", ""),
-        ("mood: Mood", "; asyncpg returns str: write attrs.field(converter=…) [column-type]"),
-        ("mood: Short = attrs.field(converter=Short)", "; it lacks bad [column-type]"),
-        ("mood: Wide = attrs.field(converter=Wide)", ""),
+        ("mood: Mood = attrs.field(converter=Mood)", "'good'::mood", ""),
+        ("mood: Mood", "'good'::mood", "; asyncpg returns str: write attrs.field(converter=…) [column-type]"),
+        ("mood: Short = attrs.field(converter=Short)", "'good'::mood", "; it lacks bad [column-type]"),
+        ("mood: Wide = attrs.field(converter=Wide)", "'good'::mood", ""),
+        ("mood: Box", "jsonb_build_object('mood', 'good'::mood)", "; it lacks bad [column-type]"),
     ],
 )
-def test_enum_converts_a_value(tree: Copy, own_database_url: str, field: str, finding: str) -> None:
+def test_enum_converts_a_value(tree: Copy, own_database_url: str, field: str, value: str, finding: str) -> None:
     code = (
         "class Mood(StrEnum):\n    GOOD = 'good'\n    BAD = 'bad'\nclass Short(StrEnum):\n    GOOD = 'good'\n"
         "class Wide(StrEnum):\n    GOOD = 'good'\n    BAD = 'bad'\n    NEW = 'new'\n"
+        "@attrs.define\nclass Box:\n    mood: Short\n"
         f"@attrs.define\nclass Place:\n    {field}\n    def f(self): ...\nLOOK_UP = one('users.look_up', Place)\n"
     )
     with connect(own_database_url) as connection:
         connection.execute(sql.SQL("create type mood as enum ('good', 'bad')"))
 
-        said = found(tree, connection, "one Place", "'good'::mood as mood", code)
+        said = found(tree, connection, "one Place", f"{value} as mood", code)
 
     assert said.endswith(finding)
     assert bool(said) is bool(finding)

@@ -4,6 +4,8 @@ import pytest
 
 from tests.sqlcheck.conftest import Toys
 
+INTO_PAIR = "insert into pair (left_id, right_id)"
+
 
 @pytest.mark.parametrize(
     ("sql", "found"),
@@ -103,6 +105,10 @@ def test_null_for_a_required_column_is_found(toys: Toys, sql: str, found: str) -
         ("update pair set left_id = coalesce($1::integer, $2), right_id = coalesce($2, $1)", False),
         ("update pair set left_id = $2 where right_id = $1", False),
         ("update pair set (left_id, right_id) = (select $2::integer, $1::integer)", False),
+        (f"{INTO_PAIR} select a, b from unnest($2::integer[], $1::integer[]) with ordinality as u (a, b, n)", True),
+        (f"{INTO_PAIR} select b, a from unnest($2::integer[], $1::integer[]) as u (a, b)", False),
+        (f"{INTO_PAIR} select a, n from unnest($2::integer[]) with ordinality as u (a, n) where n > $1", False),
+        (f"{INTO_PAIR} select a, b from generate_series($2, 9) as a, generate_series($1, 9) as b", False),
     ],
 )
 def test_swapped_parameters_are_found(toys: Toys, *, sql: str, swapped: bool) -> None:

@@ -34,3 +34,16 @@ def is_alias(relation: Node) -> bool:
 def aggregates_all(query: Node) -> bool:
     """Return whether a query aggregates all rows into one."""
     return bool(query.hasAggs and not query.groupClause and not query.groupingSets)
+
+
+def has_row_of_no_rows(query: Node) -> bool:
+    """Return whether a query has a row even if its FROM clause has none: an aggregate, or a grouping by no column."""
+    sets = query.groupingSets
+    return aggregates_all(query) or bool(sets and all(map(_has_empty_set, sets)))
+
+
+def _has_empty_set(grouping: Node) -> bool:
+    """Return whether one of the sets that `rollup`, `cube` or `grouping sets` lists is empty."""
+    if grouping.kind == pg.SETS:
+        return any(map(_has_empty_set, grouping.content))
+    return grouping.kind in {pg.EMPTY_SET, pg.ROLLUP, pg.CUBE}

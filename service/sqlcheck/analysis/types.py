@@ -147,6 +147,12 @@ class Type:
             return bare.internal in JSON
         return bool(bare.element and annotation.element and bare.element.matches(annotation.element))
 
+    def lacking(self, annotation: Annotation) -> str:
+        """Return which labels of an enum are no values of a Literal or a StrEnum, as the end of a sentence."""
+        values = annotation.values
+        missing = [] if values is None else [label for label in self.bare.labels if label not in values]
+        return f"; it lacks {', '.join(missing)}" if missing else ""
+
     def matches_in_json(self, annotation: Annotation) -> bool:
         """Return whether msgspec converts a value of this type in JSON to the annotated type, which is no union."""
         bare, wanted = self.bare, annotation.name

@@ -124,11 +124,8 @@ def _advice(found: Type, annotation: Annotation) -> str:
         return "; a class is read from json or jsonb"
     if found.bare.internal in JSON:
         return "; JSON becomes a str, an attrs class, a msgspec Struct, or a list of one"
-    labels = found.bare.labels
-    if labels and annotation.values is not None:
-        if missing := [label for label in labels if label not in annotation.values]:
-            return f"; it lacks {', '.join(missing)}"
-        return "; asyncpg returns str: write attrs.field(converter=…)"
+    if found.bare.labels and annotation.values is not None:
+        return found.lacking(annotation) or "; asyncpg returns str: write attrs.field(converter=…)"
     if found.python() is None:
         return "; its Python type is unknown: cast it in the statement"
     return ""

@@ -22,7 +22,8 @@ def mismatches(shape: JsonShape, annotation: Annotation, path: str) -> Iterator[
             yield f"{path} has {', '.join(unknown)}, which {annotation} lacks"
     elif not _fits(shape, annotation):
         kind = "an object" if shape.keys is not None else "an array" if shape.element else shape.type
-        yield f"{path} is {kind} in JSON, but the class says {annotation}"
+        labels = shape.type.lacking(annotation) if shape.type else ""
+        yield f"{path} is {kind} in JSON, but the class says {annotation}{labels}"
     for name, inside, part in _children(shape, annotation, path):
         yield from mismatches(inside, part, name)
 

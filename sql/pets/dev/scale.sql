@@ -9,4 +9,4 @@ select 'pets.id', min(pets.id)::text
 from caller
 inner join pets on pets.user_id = caller.user_id;
 
-insert into argument values ('pet_name', 'Tadeusz');
+insert into argument values ('pet_name', 'Tadeusz'), ('after_name', ''), ('after_id', '0');
