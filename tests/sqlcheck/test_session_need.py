@@ -37,6 +37,23 @@ def test_row_without_the_session_is_found(toys: Toys, sql: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("grouping", "found"),
+    [
+        ("rollup (maker)", False),
+        ("cube (maker, id)", False),
+        ("grouping sets ((maker), rollup (id))", False),
+        ("maker, rollup (id)", True),
+        ("grouping sets ((maker), (id))", True),
+        ("maker", True),
+    ],
+)
+def test_empty_grouping_set_always_has_a_row(toys: Toys, grouping: str, *, found: bool) -> None:
+    sql = f"select count(*) as id from live as caller where caller.id = $1 group by {grouping}"
+
+    assert ("a row is possible after the session has ended" in said(toys, sql, "many")) != found
+
+
+@pytest.mark.parametrize(
     "sql",
     [
         CALLER + WRITE,
