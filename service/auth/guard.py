@@ -15,6 +15,6 @@ async def check_request(request: ServiceRequest) -> None:
     """
     handler = request.route_handler
     if handler.resolve_security():
-        set_user(request.auth.user)
+        set_user(request.auth.user)  # reading `auth` checks the token
     if (query := request.scope["query_string"]) and not handler.opt.get("any_query"):
         check_query(handler, query)

@@ -62,7 +62,9 @@ def problem_from_postgres(
     A CHECK, an enum, a length or a NUL that refuses one of their values is a 422 which names it. Any other violated
     constraint becomes the Problem that lists it, else 401 (``<table>_user_id_fkey``) or 500 (a bug).
     """
-    return _problem_of_fields(error, [*_fields(data, parameters)]) or _problem_of_error(error)
+    refuses_value = isinstance(error, (asyncpg.DataError, asyncpg.CheckViolationError))
+    fields = [*_fields(data, parameters)] if refuses_value else []
+    return _problem_of_fields(error, fields) or _problem_of_error(error)
 
 
 def _problem_of_error(error: asyncpg.PostgresError) -> Problem:

@@ -1,4 +1,4 @@
-"""Rejects undeclared and repeated query parameters; reports missing query parameters and headers."""
+"""Rejects undeclared and repeated query parameters; reports missing query parameters, headers and cookies."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
@@ -17,6 +17,14 @@ from litestar.typing import FieldDefinition
 
 from service.http.body import is_infinite
 from service.problems import FieldError, InvalidInput, pointer_step
+
+# The attribute of a request that contains its parameters of each kind.
+SENT = {
+    ParamType.QUERY: "query_params",
+    ParamType.HEADER: "headers",
+    ParamType.COOKIE: "cookies",
+    ParamType.PATH: "path_params",
+}
 
 
 def check_query(handler: BaseRouteHandler, query: bytes) -> None:
@@ -54,7 +62,7 @@ def _is_utf_8(text: str) -> bool:
 def missing_parameters(handler: BaseRouteHandler, request: Request[Any, Any, Any]) -> list[FieldError]:
     """Return an error for each required query parameter, header or cookie that `request` lacks."""
     missing: list[str] = []
-    for kind in ParamType:
+    for kind in SENT:
         sent = {each.name for each in sent_parameters(handler, request, [kind])}
         declared = declared_parameters(handler, kind).items()
         missing += [name for name, field in declared if field.is_required and name not in sent]
@@ -73,16 +81,11 @@ def sent_parameters(
     handler: BaseRouteHandler, request: Request[Any, Any, Any], kinds: Iterable[ParamType]
 ) -> Iterator[SentParameter]:
     """Yield the parameters of `kinds` that `handler` declares and `request` has."""
-    sent: dict[ParamType, Mapping[str, Any]] = {
-        ParamType.QUERY: request.query_params,
-        ParamType.HEADER: request.headers,
-        ParamType.COOKIE: request.cookies,
-        ParamType.PATH: request.path_params,
-    }
     for kind in kinds:
+        sent: Mapping[str, Any] = getattr(request, SENT[kind])
         for name, field in declared_parameters(handler, kind).items():
-            if name in sent[kind]:
-                yield SentParameter(field.name, name, sent[kind][name])
+            if name in sent:
+                yield SentParameter(field.name, name, sent[name])
 
 
 def _is_infinite(text: str, field: FieldDefinition) -> bool:

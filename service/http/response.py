@@ -15,6 +15,7 @@ T = TypeVar("T")
 encode = msgspec.json.Encoder().encode
 # Clients would read content as the beginning of the next response (RFC 9112, 6.3).
 NO_CONTENT = {204, 304}
+CONTENT_REFUSED = "A response with status {} has no content: return JSONResponse(None, …)"
 
 
 class JSONResponse(Response[T]):
@@ -38,7 +39,7 @@ class JSONResponse(Response[T]):
         `status_code` is that of the handler by default. `background` runs after the response is sent.
         """
         if content is not None and status_code in NO_CONTENT:
-            raise ValueError(f"A response with status {status_code} has no content: return JSONResponse(None, …)")
+            raise ValueError(CONTENT_REFUSED.format(status_code))
         self.body = b"" if content is None else encode(content)
         self.media_type = None if content is None else media_type
         self.status_code = status_code
@@ -75,9 +76,12 @@ class JSONResponse(Response[T]):
         return raw
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
-        """Send the response (ASGI)."""
-        handler: Any = scope.get("route_handler")  # a middleware can respond without one
-        status = self.status_code or (handler.status_code if handler else 200)
+        """Send the response (ASGI). Raises ValueError if the status of the handler allows no content."""
+        # A middleware can respond without a handler.
+        declared: int = getattr(scope.get("route_handler"), "status_code", 200)
+        status = self.status_code or declared
+        if self.body and status in NO_CONTENT:
+            raise ValueError(CONTENT_REFUSED.format(status))
         await send({"type": "http.response.start", "status": status, "headers": self.raw_headers()})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
         if self.background is not None:

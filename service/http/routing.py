@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -71,6 +72,7 @@ def parse_number(kind: type[N], text: str) -> N:
     return value
 
 
+# The rules of msgspec.Meta; its other attributes only document.
 META_RULES = ("ge", "gt", "le", "lt", "multiple_of", "pattern", "min_length", "max_length", "tz")
 # The types of ids in paths: a value of one never becomes another, or text, so that each request would be 404.
 IDS = {int, UUID}
@@ -188,7 +190,7 @@ def _check_path(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
 
 def _check_parameters(handler: HTTPRouteHandler) -> None:
     """Raise ConfigurationError if a parameter has rules that Litestar ignores, or that do not fit its type."""
-    for name, field in [each for kind in ParamType for each in declared_parameters(handler, kind).items()]:
+    for name, field in chain.from_iterable(declared_parameters(handler, kind).items() for kind in ParamType):
         parts = [field, *(field.inner_types if field.is_union else ())]
         metas = [meta for part in parts for meta in part.metadata if isinstance(meta, msgspec.Meta)]
         if any(getattr(meta, rule) is not None for meta in metas for rule in META_RULES):

@@ -112,10 +112,11 @@ async def _delete(caller: Caller, current_hash: str | None, tx: Queries) -> int:
 async def _reset(caller: Caller, data: NewPassword, hashed: str, current_hash: str | None, tx: Queries) -> User | None:
     user = await tx.maybe(RESET_PASSWORD, caller.user, hashed, current_hash)
     if user:
-        # The row is now locked, so this statement sees every session opened with the old password.
-        await tx.one(END_MY_OTHER_SESSIONS, *caller)
+        # The token does not contain the address.
         if errors := password_errors(data.password, user.email):
             raise InvalidInput(errors=errors)
+        # The row is now locked, so this statement sees every session opened with the old password.
+        await tx.one(END_MY_OTHER_SESSIONS, *caller)
     return user
 
 

@@ -1,8 +1,9 @@
 """A JSONResponse is what the handler declares, and hooks change it like a response of Litestar."""
 
-from typing import Any
+from typing import Any, cast
 
-from litestar import Response, get, post
+import pytest
+from litestar import Response, delete, get, post
 from litestar.background_tasks import BackgroundTask
 
 from service.http.request import ServiceRequest
@@ -34,6 +35,26 @@ async def make_later(request: ServiceRequest) -> JSONResponse[str]:
 async def show_marked() -> JSONResponse[int]:
     """Respond with what a hook changes."""
     return JSONResponse(1)
+
+
+@delete("/gone")
+async def end() -> JSONResponse[None]:
+    """Respond with content, contrary to the annotation and the status 204."""
+    return JSONResponse(cast("None", 1))
+
+
+@delete("/gone-later", background=BackgroundTask(int))
+async def end_later() -> JSONResponse[None]:
+    """Do the same on Litestar's path."""
+    return JSONResponse(cast("None", 1))
+
+
+@pytest.mark.parametrize("path", ["/gone", "/gone-later"])
+async def test_content_is_never_sent_with_204(path: str) -> None:
+    async with service_client(small_application([end, end_later])) as client:
+        response = await client.delete(path)
+
+    assert response.status_code == 500
 
 
 async def test_response_has_the_status_of_its_handler() -> None:

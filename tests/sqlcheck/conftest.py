@@ -17,6 +17,11 @@ FOLDER = Path(__file__).with_name("nullability")
 FILE = "sql/toys/list_toys.sql"
 
 
+def toy_header(sql: str, cardinality: str) -> str:
+    """Return the header of a query of toys, with the parameter if `sql` has one."""
+    return ("-- $1 id integer\n" if "$1" in sql else "") + f"-- returns: {cardinality} Toy\n"
+
+
 @attrs.frozen
 class Toys:
     """Writes statements to a file, and describes and checks them."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.sqlcheck.conftest import Toys
+from tests.sqlcheck.conftest import Toys, toy_header
 
 SEVERAL = (
     "several rows are possible: compare a unique key with `=`, write `limit 1`, or say 'cardinality: ok reason' "
@@ -12,10 +12,6 @@ SEVERAL = (
 
 MERGE = "merge into maker using (values (1)) as v (n) on maker.id = v.n when matched then update set name = 'b' "
 INSERT = "when not matched then insert (id, name) values (v.n, 'a') "
-
-
-def _header(sql: str, cardinality: str) -> str:
-    return ("-- $1 id integer\n" if "$1" in sql else "") + f"-- returns: {cardinality} Toy\n"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +76,7 @@ def _header(sql: str, cardinality: str) -> str:
     ],
 )
 def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
-    assert toys.check(sql, _header(sql, "maybe"), "cardinality") == ""
+    assert toys.check(sql, toy_header(sql, "maybe"), "cardinality") == ""
 
 
 @pytest.mark.parametrize(
@@ -191,7 +187,7 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
     ],
 )
 def test_several_rows_are_not_maybe(toys: Toys, sql: str) -> None:
-    header = _header(sql, "maybe")
+    header = toy_header(sql, "maybe")
 
     assert toys.check(sql, header, "cardinality").endswith(f": returns maybe, and {SEVERAL}")
 

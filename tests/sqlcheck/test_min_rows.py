@@ -2,16 +2,12 @@
 
 import pytest
 
-from tests.sqlcheck.conftest import Toys
+from tests.sqlcheck.conftest import Toys, toy_header
 
 NONE = "no row is possible: return maybe, or say 'cardinality: ok reason' [cardinality]"
 MERGE = "merge into maker using (values (1)) as v (n) on maker.id = v.n when matched then update set name = 'b' "
 INSERT = "when not matched then insert (id, name) values (v.n, 'a') "
 WITH_MADE = "with made as (insert into owner (maker, id) values (1, 2) returning maker) "
-
-
-def _header(sql: str, cardinality: str) -> str:
-    return ("-- $1 id integer\n" if "$1" in sql else "") + f"-- returns: {cardinality} Toy\n"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +75,7 @@ def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
     ],
 )
 def test_possible_absence_is_not_one(toys: Toys, sql: str) -> None:
-    assert toys.check(sql, _header(sql, "one"), "cardinality").endswith(f": returns one, and {NONE}")
+    assert toys.check(sql, toy_header(sql, "one"), "cardinality").endswith(f": returns one, and {NONE}")
 
 
 @pytest.mark.parametrize(

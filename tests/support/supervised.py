@@ -63,7 +63,7 @@ def fork(real: Callable[[], int] = os.fork) -> int:
 def main() -> None:
     """Serve until a signal arrives."""
     os.fork = fork
-    # Python 3.12 warns of the log's thread, in the module of the caller; multiprocessing is not __main__.
+    # From Python 3.12, fork() warns about the log's thread. The warning is shown only because this module is __main__.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     configure = partial(configure_logging, "INFO", "json")
     configure()

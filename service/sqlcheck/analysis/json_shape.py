@@ -57,9 +57,8 @@ class JsonShapes:
     def _of_type(self, of: Type | None, nulls: Nullability) -> JsonShape:
         """Return the shape of any value of a type: each column of a composite type can be null."""
         if of and of.bare.element and of.bare.element.bare.kind == COMPOSITE:
-            return JsonShape(
-                of, nulls, element=self._of_type(of.bare.element, NEVER)
-            )  # `nulls` knows those of elements
+            # `nulls` also says whether elements can be null.
+            return JsonShape(of, nulls, element=self._of_type(of.bare.element, NEVER))
         if of is None or of.bare.kind != COMPOSITE:
             return JsonShape(of, nulls)
         attributes = self.types.attributes(of.bare)
@@ -164,9 +163,10 @@ class JsonShapes:
             return None
         with self.nullability.assume_not_null(scope, not_null_if_true(scope, node.aggfilter)):
             element = self.shape_of(scope, node.args[0].expr)
-        # The nullability of an array knows about its elements.
-        without_null = name.endswith("_strict") or name == "array_agg"
-        return JsonShape(None, NEVER, element=attrs.evolve(element, nulls=NEVER) if without_null else element)
+        # The nullability of an array also says whether its elements can be null.
+        if name.endswith("_strict") or name == "array_agg":
+            element = attrs.evolve(element, nulls=NEVER)
+        return JsonShape(None, NEVER, element=element)
 
 
 def _function_types(relation: Node) -> list[int]:

@@ -8,7 +8,7 @@ from service.sqlcheck.analysis.catalogue import Catalogue, ForeignKey
 from service.sqlcheck.analysis.joins import OuterJoin
 from service.sqlcheck.analysis.node_tree import Node, constant_integer
 from service.sqlcheck.analysis.nullability import UNKNOWN
-from service.sqlcheck.analysis.query_parts import conjuncts, has_row_of_no_rows, is_table
+from service.sqlcheck.analysis.query_parts import conjuncts, has_row_without_input, is_table
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.written_rows import is_changed_elsewhere, is_intercepted
 
@@ -31,7 +31,7 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
         or any(each.waitPolicy == pg.SKIP_LOCKED for each in query.rowMarks or [])
     ):
         return False
-    if has_row_of_no_rows(query):
+    if has_row_without_input(query):
         return not query.hasTargetSRFs
     if query.setOperations:
         return _some_arm(scope, query.setOperations, inference, valid_session=valid_session)

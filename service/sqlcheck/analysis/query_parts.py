@@ -36,8 +36,8 @@ def aggregates_all(query: Node) -> bool:
     return bool(query.hasAggs and not query.groupClause and not query.groupingSets)
 
 
-def has_row_of_no_rows(query: Node) -> bool:
-    """Return whether a query has a row even if its FROM clause has none: an aggregate, or a grouping by no column."""
+def has_row_without_input(query: Node) -> bool:
+    """Return whether a query has a row even if its FROM clause has none: it aggregates all, or has an empty set."""
     sets = query.groupingSets
     return aggregates_all(query) or bool(sets and all(map(_has_empty_set, sets)))
 

@@ -2,14 +2,14 @@
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.node_tree import Node, walk
-from service.sqlcheck.analysis.query_parts import conjuncts, has_row_of_no_rows
+from service.sqlcheck.analysis.query_parts import conjuncts, has_row_without_input
 from service.sqlcheck.analysis.scope import Scope
 
 
 def needs_session(scope: Scope) -> bool:
     """Return whether a query finds rows only if the session is valid; each condition on `$1` is assumed to test it."""
     query = scope.query
-    if has_row_of_no_rows(query):
+    if has_row_without_input(query):
         return False
     if query.setOperations:
         return _set_needs(scope, query.setOperations)

@@ -59,8 +59,8 @@ def _session_problem(description: Description) -> str:
     statement, scope = description.statement, description.scope
     if scope is None or not statement.checks_session:
         return ""
-    advice = "after the session has ended: select from live_session, outside of aggregates and outer joins"
+    advice = "select from live_session outside aggregates and outer joins, or say 'cardinality: ok reason'"
     if statement.cardinality != Cardinality.COUNT and not needs_session(scope):
-        return f"returns {statement.cardinality}, and a row is possible {advice}"
+        return f"returns {statement.cardinality}, and a row is possible after the session has ended: {advice}"
     writes = (each for each in scope.with_nested() if each.query.resultRelation)
-    return "" if all(map(needs_session, writes)) else f"writes {advice}"
+    return "" if all(map(needs_session, writes)) else f"writes after the session has ended: {advice}"
