@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import psycopg
 import pytest
 
@@ -29,6 +30,17 @@ def line_of(path: str, text: str) -> int:
     """Return the number of the first line with `text` in a file of the checkout."""
     content = (ROOT / path).read_text()
     return content.count("\n", 0, content.index(text)) + 1
+
+
+@attrs.frozen
+class Broken:
+    """An edit, and the findings about it."""
+
+    name: str
+    finding: str
+    path: str
+    old: str
+    new: str
 
 
 class Copy:
