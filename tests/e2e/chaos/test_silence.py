@@ -1,5 +1,6 @@
 """PostgreSQL or the network does not respond, or PostgreSQL responds with an error."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -170,13 +171,9 @@ def test_full_disk_is_503_for_writes_only(
     with clients(served, postgres, 16) as load:
         time.sleep(1)
         full = time.monotonic()
-        with filler.open("wb") as file:
-            try:
-                while True:
-                    file.write(bytes(65536))
-                    file.flush()
-            except OSError:
-                pass
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(65536))
         time.sleep(3)
         filler.unlink()
         room = time.monotonic()
