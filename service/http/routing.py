@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -27,47 +27,26 @@ from service.http.request import ConfigurationError, ServiceRequest, body_model
 from service.http.response import JSONResponse, type_without_json
 from service.problems import NotFound, Problem
 
-D = TypeVar("D", bound=date)
-N = TypeVar("N", Decimal, float)
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+# Python also accepts 1_0, +10, spaces, digits of other scripts, exponents and NaN, and UUIDs in braces (RFC 9562, 4).
+SPELLINGS: dict[Any, re.Pattern[str]] = {
+    int: re.compile(r"0|-?[1-9][0-9]*"),
+    UUID: re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
+    Decimal: NUMBER,
+    float: NUMBER,
+}
 
 
-def parse_integer(text: str) -> int:
-    """Parse an integer in its canonical form; int() also accepts 1_0, +10, spaces and digits of other scripts.
+def parse_path_parameter(kind: Any, text: str) -> object:  # noqa: ANN401 - any type
+    """Parse a path parameter; an id and a number have one spelling.
 
-    Raises ValueError.
+    Raises ValueError, also for a value that PostgreSQL would store as infinity.
     """
-    number = int(text)
-    if str(number) != text:
+    spelling = SPELLINGS.get(kind)
+    if spelling and not spelling.fullmatch(text):
         raise ValueError(text)
-    return number
-
-
-def parse_uuid(text: str) -> UUID:
-    """Parse a UUID with hyphens (RFC 9562, 4); UUID() also accepts braces and URNs.
-
-    Raises ValueError.
-    """
-    value = UUID(text)
-    if str(value) != text.lower():
-        raise ValueError(text)
-    return value
-
-
-def parse_date(kind: type[D], text: str) -> D:
-    """Parse a date or a time. Raises ValueError for one that PostgreSQL would store as infinity."""
-    value = msgspec.convert(text, kind)
+    value: Any = kind(text) if spelling else msgspec.convert(text, kind)
     if is_infinite(value):
-        raise ValueError(text)
-    return value
-
-
-def parse_number(kind: type[N], text: str) -> N:
-    """Parse a decimal number; Python also accepts NaN, exponents, 1_0 and digits of other scripts.
-
-    Raises ValueError.
-    """
-    if not NUMBER.fullmatch(text) or is_infinite(value := kind(text)):
         raise ValueError(text)
     return value
 
@@ -76,15 +55,7 @@ def parse_number(kind: type[N], text: str) -> N:
 META_RULES = ("ge", "gt", "le", "lt", "multiple_of", "pattern", "min_length", "max_length", "tz")
 # The types of ids in paths: a value of one never becomes another, or text, so that each request would be 404.
 IDS = {int, UUID}
-PATH_PARSERS: dict[Any, Callable[[str], Any]] = {
-    int: parse_integer,
-    UUID: parse_uuid,
-    date: partial(parse_date, date),
-    datetime: partial(parse_date, datetime),
-    Decimal: partial(parse_number, Decimal),
-    float: partial(parse_number, float),
-    timedelta: partial(msgspec.convert, type=timedelta),
-}
+PARSED_TYPES = {*SPELLINGS, date, datetime, timedelta}
 
 
 class CompleteRoutes(ReceiveRoutePlugin):
@@ -108,7 +79,9 @@ class CompleteRoutes(ReceiveRoutePlugin):
         if isinstance(route, WebSocketRoute):
             raise ConfigurationError(f"{route.route_handler}: the server refuses WebSockets: stream events instead")
         for name, parameter in route.path_parameters.items():
-            route.path_parameters[name] = parameter._replace(parser=PATH_PARSERS.get(parameter.type, parameter.parser))
+            if parameter.type in PARSED_TYPES:
+                parser = partial(parse_path_parameter, parameter.type)
+                route.path_parameters[name] = parameter._replace(parser=parser)
         if not isinstance(route, HTTPRoute):
             return
         handlers = route.route_handler_map
