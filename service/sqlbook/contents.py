@@ -16,8 +16,8 @@ from service.postgres import Statement
 from service.problems import OperatorError
 from service.sqlbook.effects import Effect, advisory_locks, effects, functions
 from service.sqlbook.endpoints import Endpoint, endpoints
-from service.sqlbook.live import LiveFile, live_files
 from service.sqlbook.plan_tree import PlanNode
+from service.sqlbook.psql import LiveFile, live_files
 from service.sqlcheck import (
     Change,
     Describer,
