@@ -105,22 +105,13 @@ class CompleteDocument(JsonRenderPlugin):
 
     @override
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        if not self._rendered:
-            complete_document(openapi_schema, request.app)
-            self._rendered = super().render(request, openapi_schema)
+        self._rendered = self._rendered or super().render(request, openapi_document(request.app))
         return self._rendered
 
 
 def openapi_document(app: Litestar) -> dict[str, Any]:
-    """Return the completed document, as clients receive it: a default that is a date or a Decimal is text."""
+    """Return the document of `app`, with what Litestar omits; a default that is a date or a Decimal is text."""
     document = app.openapi_schema.to_schema()
-    complete_document(document, app)
-    decoded: dict[str, Any] = json.loads(encode_json(document))
-    return decoded
-
-
-def complete_document(document: dict[str, Any], app: Litestar) -> None:
-    """Add to the `document` of `app` what Litestar omits."""
     schemas = document["components"].setdefault("schemas", {})
     schemas |= SCHEMAS
     document["components"]["headers"] = HEADERS
@@ -135,6 +126,8 @@ def complete_document(document: dict[str, Any], app: Litestar) -> None:
             _complete_body(body, handler, schemas)
     for name, schema in _named_schemas(document):
         _complete_schema(name, schema)
+    decoded: dict[str, Any] = json.loads(encode_json(document))
+    return decoded
 
 
 def _complete_body(body: dict[str, Any], handler: HTTPRouteHandler, schemas: dict[str, Any]) -> None:

@@ -141,7 +141,7 @@ class CompleteRoutes(ReceiveRoutePlugin):
 
 def _operation_id(own: str | Callable[..., str], handler: HTTPRouteHandler, method: Method, path: object) -> str:
     name = own(handler, method, path) if callable(own) else own
-    # HEAD has the handler of GET, until complete_document removes it.
+    # HEAD has the handler of GET, until openapi_document removes it.
     return f"{method}_{name}" if method == "HEAD" else name
 
 
