@@ -117,9 +117,10 @@ def openapi_document(app: Litestar) -> dict[str, Any]:
     document["components"]["headers"] = HEADERS
     for operations in document["paths"].values():
         operations.pop("head", None)
-    for method, handler, operation in _operations(document, app):
+    for path, method, handler, operation in _operations(document, app):
         _add_summary(operation)
-        _add_responses(method, operation, problem_responses(operation_problems(operation, handler.opt), handler.opt))
+        found = operation_problems(path, operation, handler.opt)
+        _add_responses(method, operation, problem_responses(found, handler.opt))
         for parameter in operation.get("parameters", []):
             _remove_null(parameter["schema"])
         if body := operation.get("requestBody"):
@@ -142,12 +143,12 @@ def _complete_body(body: dict[str, Any], handler: HTTPRouteHandler, schemas: dic
             content["schema"] = {"$ref": f"#/components/schemas/{title}"}
 
 
-def _operations(document: dict[str, Any], app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler, dict[str, Any]]]:
-    """Yield the method, the handler and the description of each operation of the document."""
+def _operations(document: dict[str, Any], app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler, dict[str, Any]]]:
+    """Yield the path, the method, the handler and the description of each operation of the document."""
     for route in app.routes:
         for method, (handler, _) in route.route_handler_map.items() if isinstance(route, HTTPRoute) else ():
             if operation := document["paths"].get(route.path_format, {}).get(method.lower()):
-                yield method, handler, operation
+                yield route.path_format, method, handler, operation
 
 
 def _add_summary(operation: dict[str, Any]) -> None:

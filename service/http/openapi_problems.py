@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from service import problems
+from service.http.middleware import PATHS_FOR_ANY_HOST
 from service.problems import Problem
 
 REQUEST_ID = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
@@ -105,10 +106,10 @@ def header_reference(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/headers/{name}"}
 
 
-def operation_problems(operation: Mapping[str, Any], opt: Mapping[str, Any]) -> list[type[Problem]]:
+def operation_problems(path: str, operation: Mapping[str, Any], opt: Mapping[str, Any]) -> list[type[Problem]]:
     """Return the problems of an operation: those that its handler declares (``problems=[…]``), and the general ones."""
     found = [*OF_ALL_OPERATIONS, *opt.get("problems", ())]
-    if not opt.get("any_host"):
+    if path not in PATHS_FOR_ANY_HOST:
         found.append(problems.UnknownHost)
     if "requestBody" in operation:
         found += OF_OPERATIONS_WITH_BODY

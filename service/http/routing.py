@@ -89,8 +89,9 @@ class CompleteRoutes(ReceiveRoutePlugin):
         for method, (handler, _) in handlers.items():
             if handler.security is not None and not handler.security:
                 handler.resolve_security().clear()  # Litestar adds that of the controller: security=[] would do nothing
-            self._check(app, handler)
             self._check_operation(route, method, handler)
+            _check_json(handler)
+            _check_token(app, handler)
             _check_path(route, handler)
             _check_parameters(handler)
             _check_problems(handler)
@@ -106,24 +107,6 @@ class CompleteRoutes(ReceiveRoutePlugin):
             options.owner = app
             options.on_registration(app)
             handlers["OPTIONS"] = options, options.create_kwargs_model(route.path_parameters)
-
-    def _check(self, app: Litestar, handler: HTTPRouteHandler) -> None:
-        field = handler.parsed_data_field
-        if field is not None and is_json(field):
-            try:
-                decoder(body_model(handler))
-            except TypeError as error:
-                reason = str(error).partition("\n")[0]
-                raise ConfigurationError(f"{handler}: its body cannot be read as JSON: {reason}") from None
-        returned = handler.parsed_return_field
-        for content in returned.inner_types if returned.is_subclass_of(JSONResponse) else ():
-            if unknown := type_without_json(content.annotation):
-                place = f"{unknown.__module__}.{unknown.__qualname__}"
-                raise ConfigurationError(f"{handler}: its response cannot be written as JSON: it contains {place}")
-        if handler.resolve_security() and handler.resolve_before_request() is not app.before_request:
-            raise ConfigurationError(f"{handler}: its before_request replaces the one that checks the access token")
-        if handler.resolve_security() and handler.cache:
-            raise ConfigurationError(f"{handler}: its cache would respond before the access token is checked")
 
     def _check_operation(self, route: HTTPRoute, method: Method, handler: HTTPRouteHandler) -> None:
         if not handler.resolve_include_in_schema():
@@ -143,6 +126,30 @@ def _operation_id(own: str | Callable[..., str], handler: HTTPRouteHandler, meth
     name = own(handler, method, path) if callable(own) else own
     # HEAD has the handler of GET, until openapi_document removes it.
     return f"{method}_{name}" if method == "HEAD" else name
+
+
+def _check_json(handler: HTTPRouteHandler) -> None:
+    """Raise ConfigurationError if the body or the response of `handler` has a type that JSON cannot represent."""
+    field = handler.parsed_data_field
+    if field is not None and is_json(field):
+        try:
+            decoder(body_model(handler))
+        except TypeError as error:
+            reason = str(error).partition("\n")[0]
+            raise ConfigurationError(f"{handler}: its body cannot be read as JSON: {reason}") from None
+    returned = handler.parsed_return_field
+    for content in returned.inner_types if returned.is_subclass_of(JSONResponse) else ():
+        if unknown := type_without_json(content.annotation):
+            place = f"{unknown.__module__}.{unknown.__qualname__}"
+            raise ConfigurationError(f"{handler}: its response cannot be written as JSON: it contains {place}")
+
+
+def _check_token(app: Litestar, handler: HTTPRouteHandler) -> None:
+    """Raise ConfigurationError if `handler` needs an access token, and would respond without checking it."""
+    if handler.resolve_security() and handler.resolve_before_request() is not app.before_request:
+        raise ConfigurationError(f"{handler}: its before_request replaces the one that checks the access token")
+    if handler.resolve_security() and handler.cache:
+        raise ConfigurationError(f"{handler}: its cache would respond before the access token is checked")
 
 
 def _check_path(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
