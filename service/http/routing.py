@@ -20,10 +20,10 @@ from litestar.typing import FieldDefinition
 from typing_extensions import override
 
 from service.http.body import decoder, is_infinite
-from service.http.errors import exception_handler
+from service.http.errors import send_problem
 from service.http.etags import join_headers
 from service.http.parameters import declared_parameters
-from service.http.request import ConfigurationError, ServiceRequest, body_model
+from service.http.request import ConfigurationError, body_model
 from service.http.response import JSONResponse, type_without_json
 from service.problems import NotFound, Problem
 
@@ -217,7 +217,7 @@ def strict_paths_middleware(router: ASGIApp) -> ASGIApp:
         path, raw_path = scope["path"], scope.get("raw_path", b"")
         is_encoded = len(raw_path) > len(path) and b"%2f" in raw_path.lower()
         if is_encoded or "//" in path or (path.endswith("/") and path != "/"):
-            await exception_handler(ServiceRequest(scope), NotFound())(scope, receive, send)
+            await send_problem(NotFound(), scope, receive, send)
             return
         if len(scope["header_map"]) < len(scope["headers"]):  # type: ignore[typeddict-item, arg-type]  # a list
             scope["headers"] = join_headers(scope["headers"])

@@ -252,12 +252,13 @@ def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator
 
 def _results(description: Description, references: list[QueryReference], nulls: list[Nullability]) -> list[Result]:
     row = next((reference.row for reference in references if isinstance(reference.row, Row)), None)
-    fields = row.fields if row and len(row.fields) == len(description.columns) else ()
-    becomes = [f"{row.name}.{field.name}: {field.annotation}" for field in fields if row]
+    becomes = [f"{row.name}.{field.name}: {field.annotation}" for field in row.fields] if row else []
+    if len(becomes) != len(description.columns):
+        becomes = [""] * len(description.columns)
     marked = {marker.name: (False, "the header says so") for marker in description.statement.not_null}
     return [
-        Result(column, *marked.get(column.name, (not each.never_null, each.why)), becomes[number] if becomes else "")
-        for number, (column, each) in enumerate(zip(description.columns, nulls, strict=True))
+        Result(column, *marked.get(column.name, (not each.never_null, each.why)), field)
+        for column, each, field in zip(description.columns, nulls, becomes, strict=True)
     ]
 
 
