@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -27,35 +27,43 @@ from service.http.request import ConfigurationError, body_model
 from service.http.response import JSONResponse, type_without_json
 from service.problems import NotFound, Problem
 
+T = TypeVar("T", int, UUID)
+# The types of ids in paths: a value of one never becomes another, or text, so that each request would be 404.
+IDS = {int, UUID}
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-# Python also accepts 1_0, +10, spaces, digits of other scripts, exponents and NaN, and UUIDs in braces (RFC 9562, 4).
-SPELLINGS: dict[Any, re.Pattern[str]] = {
-    int: re.compile(r"0|-?[1-9][0-9]*"),
-    UUID: re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
-    Decimal: NUMBER,
-    float: NUMBER,
-}
 
 
-def parse_path_parameter(kind: Any, text: str) -> object:  # noqa: ANN401 - any type
-    """Parse a path parameter; an id and a number have one spelling.
+def parse_id(kind: type[T], text: str) -> T:
+    """Parse an id in its canonical form; Python also accepts 1_0, +10, spaces, other digits, and UUIDs in braces.
+
+    Raises ValueError.
+    """
+    value = kind(text)
+    if str(value) != text.lower():
+        raise ValueError(text)
+    return value
+
+
+def parse_number_or_time(kind: Any, text: str) -> object:  # noqa: ANN401 - any type
+    """Parse a number, a date or a time; of numbers, Python also accepts NaN, exponents, 1_0 and other digits.
 
     Raises ValueError, also for a value that PostgreSQL would store as infinity.
     """
-    spelling = SPELLINGS.get(kind)
-    if spelling and not spelling.fullmatch(text):
+    is_number = kind in {Decimal, float}
+    if is_number and not NUMBER.fullmatch(text):
         raise ValueError(text)
-    value: Any = kind(text) if spelling else msgspec.convert(text, kind)
+    value: Any = kind(text) if is_number else msgspec.convert(text, kind)
     if is_infinite(value):
         raise ValueError(text)
     return value
 
 
+PATH_PARSERS: dict[Any, Callable[[str], Any]] = {kind: partial(parse_id, kind) for kind in IDS} | {
+    kind: partial(parse_number_or_time, kind) for kind in (Decimal, float, date, datetime, timedelta)
+}
+
 # The rules of msgspec.Meta; its other attributes only document.
 META_RULES = ("ge", "gt", "le", "lt", "multiple_of", "pattern", "min_length", "max_length", "tz")
-# The types of ids in paths: a value of one never becomes another, or text, so that each request would be 404.
-IDS = {int, UUID}
-PARSED_TYPES = {*SPELLINGS, date, datetime, timedelta}
 
 
 class CompleteRoutes(ReceiveRoutePlugin):
@@ -79,9 +87,7 @@ class CompleteRoutes(ReceiveRoutePlugin):
         if isinstance(route, WebSocketRoute):
             raise ConfigurationError(f"{route.route_handler}: the server refuses WebSockets: stream events instead")
         for name, parameter in route.path_parameters.items():
-            if parameter.type in PARSED_TYPES:
-                parser = partial(parse_path_parameter, parameter.type)
-                route.path_parameters[name] = parameter._replace(parser=parser)
+            route.path_parameters[name] = parameter._replace(parser=PATH_PARSERS.get(parameter.type, parameter.parser))
         if not isinstance(route, HTTPRoute):
             return
         handlers = route.route_handler_map
