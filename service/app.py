@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
-from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
@@ -120,7 +120,7 @@ def create_app(
             "throttle": _provide(throttle),
             "tokens": _provide(tokens),
         },
-        lifespan=[_lifespan(pools, passwords, checksums)],
+        lifespan=[partial(_lifespan, pools, passwords, checksums)],
         request_class=ServiceRequest,
         request_max_body_size=MAX_BODY_BYTES,
         before_request=check_request,  # type: ignore[arg-type]  # each request is a ServiceRequest
@@ -140,25 +140,21 @@ def create_app(
     return app
 
 
-def _lifespan(
-    pools: Collection[PoolLike], passwords: Passwords, checksums: Mapping[str, str]
-) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    """Return a lifespan that opens the `pools`, and closes them and `passwords` at the end."""
-
-    @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            for pool in pools:
-                await stack.enter_async_context(pool.open())
-            if recorder.is_on:  # for the metric that reports whether the schema is current
-                with suppress(Unavailable, asyncpg.PostgresError):  # readiness reports it
-                    await applied_migrations(app.db, checksums)  # type: ignore[attr-defined]  # it is a Service
-            async with sampling():  # not before: it would show that query as a request that waits for a connection
-                yield
-        passwords.close()
-        recorder.stop()
-
-    return lifespan
+@asynccontextmanager
+async def _lifespan(
+    pools: Collection[PoolLike], passwords: Passwords, checksums: Mapping[str, str], app: Service
+) -> AsyncIterator[None]:
+    """Open the `pools`, and close them and `passwords` at the end."""
+    async with AsyncExitStack() as stack:
+        for pool in pools:
+            await stack.enter_async_context(pool.open())
+        if recorder.is_on:  # for the metric that reports whether the schema is current
+            with suppress(Unavailable, asyncpg.PostgresError):  # readiness reports it
+                await applied_migrations(app.db, checksums)
+        async with sampling():  # not before: it would show that query as a request that waits for a connection
+            yield
+    passwords.close()
+    recorder.stop()
 
 
 def _record_metrics(app: Service, directory: Path, token: bytes | None) -> None:

@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
-import click
 import environ
 from typing_extensions import override
 
 from service import env
 from service.database_url import primary_url, replica_url
+from service.problems import OperatorError
 
 T = TypeVar("T")
 NOT_UTF_8 = "must be UTF-8"
 
 
-class SettingsError(click.ClickException):
+class SettingsError(OperatorError):
     """An environment variable is missing or invalid; one sentence names it."""
 
 

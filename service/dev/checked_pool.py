@@ -23,7 +23,7 @@ from watchfiles import awatch
 from service.migrate import status
 from service.postgres import SQL, Executor, PoolLike, Query, Rows, Statement, WrappedPool, accept_broken_files
 from service.problems import InternalError, OperatorError, QueryFinding
-from service.settings import Settings, SettingsError
+from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.sqlcheck import Finding
@@ -45,7 +45,7 @@ def create_app() -> ASGIApp:
             return CheckedPool(app.connection_pool(settings), settings.database_url)
 
         return create_worker_app(lambda: app.from_environment(make_pool))
-    except (OperatorError, SettingsError) as error:  # such as a handler that cannot work
+    except OperatorError as error:  # such as a handler that cannot work
         click.echo(f"Error: {error}", err=True)
         return _broken_app(str(error))
     except Exception as error:  # noqa: BLE001 - whatever an edited file raises

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 JSON, FORM = b"application/json", b"application/x-www-form-urlencoded"
 # The wording of msgspec's errors, which can quote any text of the client: each search takes linear time.
-LOCATION = re.compile(r" - at (`key` in )?`\$(?P<path>[^`]*)`\Z")
+ERROR_PATH = re.compile(r" - at (`key` in )?`\$(?P<path>[^`]*)`\Z")
 PATH_STEP = re.compile(r"\.|\[(\d+)\]")
 FIELD_ERROR = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
 # The depth searched for errors, because clients choose the body.
@@ -163,7 +163,7 @@ def _nested_field_errors(value: object, model: Any, pointer: str) -> Iterator[Fi
 def field_error(error: msgspec.ValidationError, pointer: str = "") -> FieldError:
     """Convert a validation error of msgspec, which it found in the value at `pointer`."""
     detail = str(error)
-    if located := LOCATION.search(detail):
+    if located := ERROR_PATH.search(detail):
         path, *_ = located["path"].split("[...")
         detail, pointer = detail[: located.start()], pointer + PATH_STEP.sub(r"/\1", path)
     if field := FIELD_ERROR.fullmatch(detail):

@@ -14,10 +14,12 @@ from litestar.datastructures import State
 from litestar.enums import ParamType
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from litestar.handlers import BaseRouteHandler
+from litestar.types import Receive, Scope, Send
 
 from service.http.body import field_error
 from service.http.database_problems import REFUSALS, problem_from_postgres
 from service.http.parameters import declared_parameters, missing_parameters, sent_parameters
+from service.http.request import ServiceRequest
 from service.http.response import JSONResponse
 from service.problems import (
     NO_BODY,
@@ -83,6 +85,11 @@ def exception_handler(request: Request[Any, Any, Any], error: Exception) -> JSON
     )
 
 
+async def send_problem(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send `problem` as the response to a request that reaches no handler."""
+    await exception_handler(ServiceRequest(scope), problem)(scope, receive, send)
+
+
 def _log_refusal(state: State, error: BaseException) -> None:
     """Log why PostgreSQL refuses statements until an operator acts, such as a read-only server; once a minute."""
     cause = error.__cause__ if isinstance(error, Unavailable) else error
@@ -138,12 +145,8 @@ def _problem_from_validation(errors: list[dict[str, str]], handler: BaseRouteHan
 
 
 def _field_error(error: dict[str, str], handler: BaseRouteHandler | None) -> FieldError:
-    pointer = "" if error.get("key") == "data" else f"/{pointer_step(_parameter_name(error, handler))}"
+    """Return the error with the name that clients use; Litestar reports the name of the handler's argument."""
+    argument, kinds = error.get("key", ""), ParamType if handler else ()
+    names = {field.name: name for kind in kinds for name, field in declared_parameters(handler, kind).items()}
+    pointer = "" if argument == "data" else f"/{pointer_step(names.get(argument, argument))}"
     return field_error(msgspec.ValidationError(error["message"]), pointer)
-
-
-def _parameter_name(error: dict[str, str], handler: BaseRouteHandler | None) -> str:
-    """Return the name that clients use; Litestar reports the name of the handler's argument."""
-    key, kinds = error.get("key", ""), ParamType if handler else ()
-    declared = [named for kind in kinds for named in declared_parameters(handler, kind).items()]
-    return next((name for name, field in declared if field.name == key), key)

@@ -12,8 +12,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.client_address import client_address
 from service.http.cors import CORS, Headers
-from service.http.errors import exception_handler
-from service.http.request import ServiceRequest
+from service.http.errors import send_problem
 from service.problems import MalformedRequest, Problem, Unavailable, UnknownHost
 from service.telemetry import RequestContext, current, log, log_request, recorder
 
@@ -89,13 +88,13 @@ def request_middleware(
             elif is_allowed(header_map.get(b"host", b"")) or scope["path"] in PATHS_FOR_ANY_HOST:
                 await app(scope, receive, send_with_id)
             else:
-                await _send_problem(scope, receive, send_with_id, _host_problem(header_map.get(b"host", b"")))
+                await send_problem(_host_problem(header_map.get(b"host", b"")), scope, receive, send_with_id)
         except asyncio.CancelledError as reason:
             if reason.args == (CLIENT_GONE,):  # not an error, and there is no client to respond to
                 status = CLIENT_GONE_STATUS
                 log.info("client disconnected", request_id=request_id, path=scope["path"])
             elif not status:
-                await _send_problem(scope, receive, send_with_id, Unavailable("The service is shutting down"))
+                await send_problem(Unavailable("The service is shutting down"), scope, receive, send_with_id)
         finally:
             status = status or 500
             method, route, seconds = scope["method"], scope.get("path_template"), perf_counter() - began  # type: ignore[typeddict-item]
@@ -105,10 +104,6 @@ def request_middleware(
             current.reset(token)  # the caller may run several requests in one task
 
     return dispatch
-
-
-async def _send_problem(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
-    await exception_handler(ServiceRequest(scope), problem)(scope, receive, send)
 
 
 def _caching_headers(context: RequestContext, headers: Headers) -> Headers:

@@ -105,36 +105,30 @@ class CompleteDocument(JsonRenderPlugin):
 
     @override
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        if not self._rendered:
-            complete_document(openapi_schema, request.app)
-            self._rendered = super().render(request, openapi_schema)
+        self._rendered = self._rendered or super().render(request, openapi_document(request.app))
         return self._rendered
 
 
 def openapi_document(app: Litestar) -> dict[str, Any]:
-    """Return the completed document, as clients receive it: a default that is a date or a Decimal is text."""
+    """Return the document of `app`, with what Litestar omits; a default that is a date or a Decimal is text."""
     document = app.openapi_schema.to_schema()
-    complete_document(document, app)
-    decoded: dict[str, Any] = json.loads(encode_json(document))
-    return decoded
-
-
-def complete_document(document: dict[str, Any], app: Litestar) -> None:
-    """Add to the `document` of `app` what Litestar omits."""
     schemas = document["components"].setdefault("schemas", {})
     schemas |= SCHEMAS
     document["components"]["headers"] = HEADERS
     for operations in document["paths"].values():
         operations.pop("head", None)
-    for method, handler, operation in _operations(document, app):
+    for path, method, handler, operation in _operations(document, app):
         _add_summary(operation)
-        _add_responses(method, operation, problem_responses(operation_problems(operation, handler.opt), handler.opt))
+        found = operation_problems(path, operation, handler.opt)
+        _add_responses(method, operation, problem_responses(found, handler.opt))
         for parameter in operation.get("parameters", []):
             _remove_null(parameter["schema"])
         if body := operation.get("requestBody"):
             _complete_body(body, handler, schemas)
     for name, schema in _named_schemas(document):
         _complete_schema(name, schema)
+    decoded: dict[str, Any] = json.loads(encode_json(document))
+    return decoded
 
 
 def _complete_body(body: dict[str, Any], handler: HTTPRouteHandler, schemas: dict[str, Any]) -> None:
@@ -149,12 +143,12 @@ def _complete_body(body: dict[str, Any], handler: HTTPRouteHandler, schemas: dic
             content["schema"] = {"$ref": f"#/components/schemas/{title}"}
 
 
-def _operations(document: dict[str, Any], app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler, dict[str, Any]]]:
-    """Yield the method, the handler and the description of each operation of the document."""
+def _operations(document: dict[str, Any], app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler, dict[str, Any]]]:
+    """Yield the path, the method, the handler and the description of each operation of the document."""
     for route in app.routes:
         for method, (handler, _) in route.route_handler_map.items() if isinstance(route, HTTPRoute) else ():
             if operation := document["paths"].get(route.path_format, {}).get(method.lower()):
-                yield method, handler, operation
+                yield route.path_format, method, handler, operation
 
 
 def _add_summary(operation: dict[str, Any]) -> None:

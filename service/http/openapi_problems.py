@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from service import problems
+from service.http.middleware import PATHS_FOR_ANY_HOST
 from service.problems import Problem
 
 REQUEST_ID = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
@@ -105,10 +106,10 @@ def header_reference(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/headers/{name}"}
 
 
-def operation_problems(operation: Mapping[str, Any], opt: Mapping[str, Any]) -> list[type[Problem]]:
+def operation_problems(path: str, operation: Mapping[str, Any], opt: Mapping[str, Any]) -> list[type[Problem]]:
     """Return the problems of an operation: those that its handler declares (``problems=[…]``), and the general ones."""
     found = [*OF_ALL_OPERATIONS, *opt.get("problems", ())]
-    if not opt.get("any_host"):
+    if path not in PATHS_FOR_ANY_HOST:
         found.append(problems.UnknownHost)
     if "requestBody" in operation:
         found += OF_OPERATIONS_WITH_BODY
@@ -120,33 +121,27 @@ def operation_problems(operation: Mapping[str, Any], opt: Mapping[str, Any]) -> 
 
 
 def problem_responses(kinds: Iterable[type[Problem]], opt: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the responses for the problems in `kinds`, by status."""
-    by_status: defaultdict[int, dict[str, type[Problem]]] = defaultdict(dict)
-    for problem in kinds:
-        by_status[problem.status].setdefault(problem.type, problem)
+    """Return the responses for the problems in `kinds`, by status.
+
+    Those of a token endpoint have OAuth's members (RFC 6749, 5.2).
+    """
+    by_status: defaultdict[int, dict[str, Problem]] = defaultdict(dict)
+    for kind in kinds:
+        by_status[kind.status].setdefault(kind.type, kind.example())
+    token_endpoint = bool(opt.get("token_endpoint"))
     return {
         str(status): {
-            "description": ", or: ".join(problem.title for problem in of_status.values()),
-            "headers": {name: header_reference(name) for name in _header_names(of_status.values())},
+            "description": ", or: ".join(example.title for example in examples.values()),
+            "headers": {name: header_reference(name) for each in examples.values() for name in each.headers},
             "content": {
                 "application/problem+json": {
                     "schema": {"$ref": "#/components/schemas/Problem"},
                     "examples": {
-                        name.rpartition("/")[2]: {"value": _example(problem, opt)}
-                        for name, problem in of_status.items()
+                        name.rpartition("/")[2]: {"value": example.body(REQUEST_ID, token_endpoint=token_endpoint)}
+                        for name, example in examples.items()
                     },
                 }
             },
         }
-        for status, of_status in sorted(by_status.items())
+        for status, examples in sorted(by_status.items())
     }
-
-
-def _header_names(kinds: Iterable[type[Problem]]) -> list[str]:
-    """Return the names of the headers that problems add to their responses."""
-    return sorted({name for problem in kinds for name in problem.example().headers})
-
-
-def _example(problem: type[Problem], opt: Mapping[str, Any]) -> dict[str, object]:
-    """Return the body of `problem` as clients receive it; at a token endpoint, with OAuth's members (RFC 6749, 5.2)."""
-    return problem.example().body(REQUEST_ID, token_endpoint=bool(opt.get("token_endpoint")))

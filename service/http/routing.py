@@ -20,71 +20,50 @@ from litestar.typing import FieldDefinition
 from typing_extensions import override
 
 from service.http.body import decoder, is_infinite
-from service.http.errors import exception_handler
+from service.http.errors import send_problem
 from service.http.etags import join_headers
 from service.http.parameters import declared_parameters
-from service.http.request import ConfigurationError, ServiceRequest, body_model
+from service.http.request import ConfigurationError, body_model
 from service.http.response import JSONResponse, type_without_json
 from service.problems import NotFound, Problem
 
-D = TypeVar("D", bound=date)
-N = TypeVar("N", Decimal, float)
+T = TypeVar("T", int, UUID)
+# The types of ids in paths: a value of one never becomes another, or text, so that each request would be 404.
+IDS = {int, UUID}
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
-def parse_integer(text: str) -> int:
-    """Parse an integer in its canonical form; int() also accepts 1_0, +10, spaces and digits of other scripts.
+def parse_id(kind: type[T], text: str) -> T:
+    """Parse an id in its canonical form; Python also accepts 1_0, +10, spaces, other digits, and UUIDs in braces.
 
     Raises ValueError.
     """
-    number = int(text)
-    if str(number) != text:
-        raise ValueError(text)
-    return number
-
-
-def parse_uuid(text: str) -> UUID:
-    """Parse a UUID with hyphens (RFC 9562, 4); UUID() also accepts braces and URNs.
-
-    Raises ValueError.
-    """
-    value = UUID(text)
+    value = kind(text)
     if str(value) != text.lower():
         raise ValueError(text)
     return value
 
 
-def parse_date(kind: type[D], text: str) -> D:
-    """Parse a date or a time. Raises ValueError for one that PostgreSQL would store as infinity."""
-    value = msgspec.convert(text, kind)
+def parse_number_or_time(kind: Any, text: str) -> object:  # noqa: ANN401 - any type
+    """Parse a number, a date or a time; of numbers, Python also accepts NaN, exponents, 1_0 and other digits.
+
+    Raises ValueError, also for a value that PostgreSQL would store as infinity.
+    """
+    is_number = kind in {Decimal, float}
+    if is_number and not NUMBER.fullmatch(text):
+        raise ValueError(text)
+    value: Any = kind(text) if is_number else msgspec.convert(text, kind)
     if is_infinite(value):
         raise ValueError(text)
     return value
 
 
-def parse_number(kind: type[N], text: str) -> N:
-    """Parse a decimal number; Python also accepts NaN, exponents, 1_0 and digits of other scripts.
-
-    Raises ValueError.
-    """
-    if not NUMBER.fullmatch(text) or is_infinite(value := kind(text)):
-        raise ValueError(text)
-    return value
-
+PATH_PARSERS: dict[Any, Callable[[str], Any]] = {kind: partial(parse_id, kind) for kind in IDS} | {
+    kind: partial(parse_number_or_time, kind) for kind in (Decimal, float, date, datetime, timedelta)
+}
 
 # The rules of msgspec.Meta; its other attributes only document.
 META_RULES = ("ge", "gt", "le", "lt", "multiple_of", "pattern", "min_length", "max_length", "tz")
-# The types of ids in paths: a value of one never becomes another, or text, so that each request would be 404.
-IDS = {int, UUID}
-PATH_PARSERS: dict[Any, Callable[[str], Any]] = {
-    int: parse_integer,
-    UUID: parse_uuid,
-    date: partial(parse_date, date),
-    datetime: partial(parse_date, datetime),
-    Decimal: partial(parse_number, Decimal),
-    float: partial(parse_number, float),
-    timedelta: partial(msgspec.convert, type=timedelta),
-}
 
 
 class CompleteRoutes(ReceiveRoutePlugin):
@@ -116,8 +95,9 @@ class CompleteRoutes(ReceiveRoutePlugin):
         for method, (handler, _) in handlers.items():
             if handler.security is not None and not handler.security:
                 handler.resolve_security().clear()  # Litestar adds that of the controller: security=[] would do nothing
-            self._check(app, handler)
             self._check_operation(route, method, handler)
+            _check_json(handler)
+            _check_token(app, handler)
             _check_path(route, handler)
             _check_parameters(handler)
             _check_problems(handler)
@@ -133,24 +113,6 @@ class CompleteRoutes(ReceiveRoutePlugin):
             options.owner = app
             options.on_registration(app)
             handlers["OPTIONS"] = options, options.create_kwargs_model(route.path_parameters)
-
-    def _check(self, app: Litestar, handler: HTTPRouteHandler) -> None:
-        field = handler.parsed_data_field
-        if field is not None and is_json(field):
-            try:
-                decoder(body_model(handler))
-            except TypeError as error:
-                reason = str(error).partition("\n")[0]
-                raise ConfigurationError(f"{handler}: its body cannot be read as JSON: {reason}") from None
-        returned = handler.parsed_return_field
-        for content in returned.inner_types if returned.is_subclass_of(JSONResponse) else ():
-            if unknown := type_without_json(content.annotation):
-                place = f"{unknown.__module__}.{unknown.__qualname__}"
-                raise ConfigurationError(f"{handler}: its response cannot be written as JSON: it contains {place}")
-        if handler.resolve_security() and handler.resolve_before_request() is not app.before_request:
-            raise ConfigurationError(f"{handler}: its before_request replaces the one that checks the access token")
-        if handler.resolve_security() and handler.cache:
-            raise ConfigurationError(f"{handler}: its cache would respond before the access token is checked")
 
     def _check_operation(self, route: HTTPRoute, method: Method, handler: HTTPRouteHandler) -> None:
         if not handler.resolve_include_in_schema():
@@ -168,8 +130,32 @@ class CompleteRoutes(ReceiveRoutePlugin):
 
 def _operation_id(own: str | Callable[..., str], handler: HTTPRouteHandler, method: Method, path: object) -> str:
     name = own(handler, method, path) if callable(own) else own
-    # HEAD has the handler of GET, until complete_document removes it.
+    # HEAD has the handler of GET, until openapi_document removes it.
     return f"{method}_{name}" if method == "HEAD" else name
+
+
+def _check_json(handler: HTTPRouteHandler) -> None:
+    """Raise ConfigurationError if the body or the response of `handler` has a type that JSON cannot represent."""
+    field = handler.parsed_data_field
+    if field is not None and is_json(field):
+        try:
+            decoder(body_model(handler))
+        except TypeError as error:
+            reason = str(error).partition("\n")[0]
+            raise ConfigurationError(f"{handler}: its body cannot be read as JSON: {reason}") from None
+    returned = handler.parsed_return_field
+    for content in returned.inner_types if returned.is_subclass_of(JSONResponse) else ():
+        if unknown := type_without_json(content.annotation):
+            place = f"{unknown.__module__}.{unknown.__qualname__}"
+            raise ConfigurationError(f"{handler}: its response cannot be written as JSON: it contains {place}")
+
+
+def _check_token(app: Litestar, handler: HTTPRouteHandler) -> None:
+    """Raise ConfigurationError if `handler` needs an access token, and would respond without checking it."""
+    if handler.resolve_security() and handler.resolve_before_request() is not app.before_request:
+        raise ConfigurationError(f"{handler}: its before_request replaces the one that checks the access token")
+    if handler.resolve_security() and handler.cache:
+        raise ConfigurationError(f"{handler}: its cache would respond before the access token is checked")
 
 
 def _check_path(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
@@ -237,7 +223,7 @@ def strict_paths_middleware(router: ASGIApp) -> ASGIApp:
         path, raw_path = scope["path"], scope.get("raw_path", b"")
         is_encoded = len(raw_path) > len(path) and b"%2f" in raw_path.lower()
         if is_encoded or "//" in path or (path.endswith("/") and path != "/"):
-            await exception_handler(ServiceRequest(scope), NotFound())(scope, receive, send)
+            await send_problem(NotFound(), scope, receive, send)
             return
         if len(scope["header_map"]) < len(scope["headers"]):  # type: ignore[typeddict-item, arg-type]  # a list
             scope["headers"] = join_headers(scope["headers"])

@@ -39,7 +39,7 @@ def checksum(path: Path) -> str:
 
 def migration_text(path: Path) -> str:
     """Return the text of a migration or a rollback. Raises MigrationError if it is not plain UTF-8."""
-    label = f"{path.parent.name}/{path.name}"
+    label = short_path(path)
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -55,7 +55,12 @@ def migration_text(path: Path) -> str:
 
 def unreadable(path: Path, error: OSError) -> MigrationError:
     """Return the error for a file that cannot be read."""
-    return MigrationError(f"{path.parent.name}/{path.name} cannot be read: {error.strerror}")
+    return MigrationError(f"{short_path(path)} cannot be read: {error.strerror}")
+
+
+def short_path(path: Path) -> str:
+    """Return `folder/file`, for messages."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def is_rollback(path: Path) -> bool:

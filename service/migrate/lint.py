@@ -9,7 +9,7 @@ from yoyo import read_migrations  # type: ignore[import-untyped]  # yoyo ships n
 from yoyo.migrations import MigrationList, read_sql_migration, topological_sort  # type: ignore[import-untyped]  # the same
 from yoyo.topologicalsort import CycleError  # type: ignore[import-untyped]  # the same
 
-from service.migrate.files import MigrationError, is_rollback, migration_files, migration_text
+from service.migrate.files import MigrationError, is_rollback, migration_files, migration_text, short_path
 
 # A line meant as a directive, in any case and kind of comment.
 _DIRECTIVE = re.compile(r"[\s\ufeff/*-]*(depends|transactional)\s*:(?!:)(.*?)[\s*/]*", re.IGNORECASE)
@@ -33,7 +33,7 @@ def load_migrations(directory: Path) -> MigrationList:
     for path in sorted(directory.iterdir()):
         if path.suffix == ".py" or path.name.startswith("post-apply"):
             raise MigrationError(
-                f"{directory.name}/{path.name} is not a plain SQL file that is applied once: move it out of this folder"
+                f"{short_path(path)} is not a plain SQL file that is applied once: move it out of this folder"
             )
     ids = [path.stem for path in migration_files(directory)]
     for name in ids:
@@ -50,18 +50,14 @@ def load_migrations(directory: Path) -> MigrationList:
 def locate(path: Path, statement: str, offset: int = 0) -> str:
     """Return `folder/file:line` of the character at `offset` in `statement`; no line if it is not in the file."""
     if statement not in read_sql_migration(str(path))[2]:
-        return _short_path(path)
+        return short_path(path)
     text = path.read_text("utf-8")
     line = text.count("\n", 0, text.index(statement) + offset) + 1
-    return f"{_short_path(path)}:{line}"
-
-
-def _short_path(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
+    return f"{short_path(path)}:{line}"
 
 
 def _check_file(path: Path, ids: Collection[str]) -> None:
-    label, text = _short_path(path), migration_text(path)
+    label, text = short_path(path), migration_text(path)
     directives, _, statements = read_sql_migration(str(path))
     if is_rollback(path):
         directives = {}  # yoyo ignores them

@@ -27,7 +27,6 @@ from service.server.acceptor import Acceptor
 from service.server.listener import stop_accepting
 from service.server.protocol import LimitedHttpProtocol
 from service.server.slots import Slot
-from service.settings import SettingsError
 from service.telemetry import close_log, log
 from service.timeouts import CLIENT_TIMEOUTS, SHUTDOWN_TIMEOUTS, ClientTimeouts
 
@@ -147,7 +146,7 @@ def run_worker(
     try:
         app = create_worker_app(factory)
         run_server(app, listener, drain_seconds, slot)
-    except (OperatorError, SettingsError) as error:
+    except OperatorError as error:
         log.error("worker cannot start", reason=str(error))
         sys.exit(1)
     finally:

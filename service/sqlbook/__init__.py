@@ -1,10 +1,10 @@
 """`sql book`: the schema, queries, migrations and endpoints as HTML pages for review by a DBA.
 
 Read in this order: commands (the command line), contents (collects everything that the book shows), effects (the tables
-that a statement touches, and its locks), endpoints (the endpoints and the queries that each runs), live and psql (the
-files for psql, and the commands that run them), plan_tree (plans, and the index that would serve a query better),
-diagram, layout and mermaid (the entity diagram, the positions of its boxes, and the diagram as Mermaid text), pages
-(writes the HTML), changes (the changes since a revision, as Markdown).
+that a statement touches, and its locks), endpoints (the endpoints and the queries that each runs), psql (commands and
+files for psql), plan_tree (plans, and the index that would serve a query better), diagram, layout and mermaid (the
+entity diagram, the positions of its boxes, and the diagram as Mermaid text), pages (writes the HTML), changes (the
+changes since a revision, as Markdown).
 
 The package exports nothing, because only its command is used.
 """

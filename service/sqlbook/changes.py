@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from service.sqlbook.contents import Contents, MigrationFailedError, MigrationPage, Progress, QueryPage, gather
 from service.sqlbook.diagram import short
-from service.sqlbook.live import LiveFile
 from service.sqlbook.plan_tree import PlanNode
+from service.sqlbook.psql import LiveFile
 from service.sqlcheck import Change, RevisionError, Tree, checkout, difference
 
 Lines = Sequence[str]

@@ -16,8 +16,8 @@ from service.postgres import Statement
 from service.problems import OperatorError
 from service.sqlbook.effects import Effect, advisory_locks, effects, functions
 from service.sqlbook.endpoints import Endpoint, endpoints
-from service.sqlbook.live import LiveFile, live_files
 from service.sqlbook.plan_tree import PlanNode
+from service.sqlbook.psql import LiveFile, live_files
 from service.sqlcheck import (
     Change,
     Describer,
@@ -252,12 +252,13 @@ def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator
 
 def _results(description: Description, references: list[QueryReference], nulls: list[Nullability]) -> list[Result]:
     row = next((reference.row for reference in references if isinstance(reference.row, Row)), None)
-    fields = row.fields if row and len(row.fields) == len(description.columns) else ()
-    becomes = [f"{row.name}.{field.name}: {field.annotation}" for field in fields if row]
+    becomes = [f"{row.name}.{field.name}: {field.annotation}" for field in row.fields] if row else []
+    if len(becomes) != len(description.columns):
+        becomes = [""] * len(description.columns)
     marked = {marker.name: (False, "the header says so") for marker in description.statement.not_null}
     return [
-        Result(column, *marked.get(column.name, (not each.never_null, each.why)), becomes[number] if becomes else "")
-        for number, (column, each) in enumerate(zip(description.columns, nulls, strict=True))
+        Result(column, *marked.get(column.name, (not each.never_null, each.why)), field)
+        for column, each, field in zip(description.columns, nulls, becomes, strict=True)
     ]
 
 

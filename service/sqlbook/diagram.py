@@ -171,13 +171,12 @@ def _edge(child: Box, parent: Box, key: Constraint) -> Edge:
     inward = -1 if parent.x >= child.x + child.width else 1
     start = (child.x + (child.width if outward == 1 else 0), _y(child, key.columns))
     end = (parent.x + (parent.width if inward == 1 else 0), _y(parent, key.referred))
-    bend = min(GAP_X / 2 + abs(end[0] - start[0]) / 8, GAP_X)
     if outward == inward:
-        out = max(start[0], end[0]) + GAP_X / 2
-        path = f"M{start[0]},{start[1]} C{out},{start[1]} {out},{end[1]} {end[0]},{end[1]}"
+        bends = [max(start[0], end[0]) + GAP_X / 2] * 2
     else:
-        bends = (start[0] + bend * outward, start[1], end[0] + bend * inward, end[1])
-        path = f"M{start[0]},{start[1]} C{bends[0]},{bends[1]} {bends[2]},{bends[3]} {end[0]},{end[1]}"
+        bend = min(GAP_X / 2 + abs(end[0] - start[0]) / 8, GAP_X)
+        bends = [start[0] + bend * outward, end[0] + bend * inward]
+    path = f"M{start[0]},{start[1]} C{bends[0]},{start[1]} {bends[1]},{end[1]} {end[0]},{end[1]}"
     unique, optional = is_unique(child.table, key.columns), is_optional(child.table, key.columns)
     return Edge(key, path, start, end, outward, inward, unique, optional)
 

@@ -65,8 +65,7 @@ def functions(tree: Node, schema: Schema) -> list[Function]:
     seen: dict[str, Function] = {}
     waiting = [tree]
     while waiting:
-        called = {node.funcname[-1].sval for node in walk(waiting.pop()) if type(node).__name__ == "FuncCall"}
-        for function in (each for name in called for each in schema.named(name)):
+        for function in (each for name in _called(waiting.pop()) for each in schema.named(name)):
             if function.signature not in seen:
                 seen[function.signature] = function
                 waiting += _parsed(function.body)
@@ -75,8 +74,12 @@ def functions(tree: Node, schema: Schema) -> list[Function]:
 
 def advisory_locks(tree: Node) -> list[str]:
     """Return the functions with which a statement takes advisory locks."""
-    names = {node.funcname[-1].sval for node in walk(tree) if type(node).__name__ == "FuncCall"}
-    return sorted(name for name in names if name.startswith(("pg_advisory_", "pg_try_advisory_")))
+    return sorted(name for name in _called(tree) if name.startswith(("pg_advisory_", "pg_try_advisory_")))
+
+
+def _called(tree: Node) -> set[str]:
+    """Return the names of the functions that a statement calls directly."""
+    return {node.funcname[-1].sval for node in walk(tree) if type(node).__name__ == "FuncCall"}
 
 
 def _parsed(text: str) -> list[Node]:

@@ -1,9 +1,16 @@
-"""The command that runs a query file in psql, with an example value for each parameter."""
+"""What psql runs: each query, with an example value for each parameter, and the files of ``sql/review/``."""
 
 import shlex
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
 
-from service.postgres import Statement
-from service.sqlcheck import Description, Type
+import attrs
+import psycopg
+from psycopg.pq import DiagnosticField, ExecStatus
+
+from service.postgres import FOR_PSQL, Statement
+from service.sqlcheck import Description, Type, Types
 
 # Example values by type, which need no quoting in a shell or in psql. For text, the parameter name is the example.
 EXAMPLES = {
@@ -31,7 +38,7 @@ def psql(statement: Statement, description: Description) -> str:
         _example(parameter.name, inferred)
         for parameter, inferred in zip(statement.parameters, description.parameters, strict=True)
     ]
-    bind = f"-c {shlex.quote(' '.join([chr(92) + 'bind', *values]))} " if values else ""
+    bind = "-c " + shlex.quote(" ".join(["\\bind", *values])) + " " if values else ""
     return f'psql "$DATABASE_URL" {bind}-f {path}'
 
 
@@ -42,3 +49,43 @@ def _example(name: str, inferred: Type) -> str:
     if bare.labels:
         return "'{}'".format(bare.labels[0].replace("'", "''"))
     return name if bare.internal in TEXT_TYPES else EXAMPLES.get(bare.internal, "1")
+
+
+@attrs.frozen
+class LiveFile:
+    """A file of ``sql/review/``; if the scratch database cannot describe its columns, `refused` is the reason."""
+
+    name: str
+    text: str
+    columns: list[tuple[str, Type]]
+    refused: str
+
+    @property
+    def purpose(self) -> str:
+        """The comment at the start of the file."""
+        lines = takewhile(lambda line: line.startswith("-- "), self.text.split("\n"))
+        return " ".join(line.removeprefix("-- ").strip() for line in lines)
+
+    @property
+    def command(self) -> str:
+        """The shell command that runs it, in the checkout."""
+        path = f"sql/{self.name.replace('.', '/', 1)}.sql"
+        return f'psql "$DATABASE_URL" -f {shlex.quote(path)}'
+
+
+def live_files(root: Path, connection: psycopg.Connection[Any]) -> list[LiveFile]:
+    """Read the files of a checkout; a migrated database describes their columns without running them."""
+    types = Types(connection)
+    return [
+        _described(f"{FOR_PSQL}.{path.stem}", path.read_text("utf-8", "replace"), connection, types)
+        for path in sorted((root / "sql" / FOR_PSQL).glob("[!.]*.sql"))
+    ]
+
+
+def _described(name: str, text: str, connection: psycopg.Connection[Any], types: Types) -> LiveFile:
+    prepared = connection.pgconn.prepare(b"", text.encode(), None)
+    if prepared.status != ExecStatus.COMMAND_OK:
+        return LiveFile(name, text, [], (prepared.error_field(DiagnosticField.MESSAGE_PRIMARY) or b"").decode())
+    result = connection.pgconn.describe_prepared(b"")
+    columns = [((result.fname(index) or b"").decode(), types[result.ftype(index)]) for index in range(result.nfields)]
+    return LiveFile(name, text, columns, "")

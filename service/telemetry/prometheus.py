@@ -17,7 +17,6 @@ from typing import TypeAlias
 
 import attrs
 import msgspec
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
@@ -95,9 +94,7 @@ def render_metrics(directory: Path, accept: str) -> tuple[bytes, str]:
         encoder, media_type = choose_encoder(accept)
     except TypeError:  # prometheus-client cannot compare versions such as 1.x
         encoder, media_type = choose_encoder("")
-    registry = CollectorRegistry()
-    registry.register(SharedMemoryCollector(directory))
-    return encoder(registry), media_type
+    return encoder(SharedMemoryCollector(directory)), media_type
 
 
 @attrs.frozen

@@ -2,8 +2,8 @@
 
 `python -m service remove traces` removes it; see docs/your-own.md.
 
-Read in this order: environment (the OTEL_ variables), spans (of requests), queries (spans of queries). The last two are
-imported only if traces are enabled.
+Read in this order: environment (the OTEL_ variables), spans (of requests and queries; it is imported only if traces
+are enabled).
 """
 
 from service.traces.environment import check_trace_variables, record_traces

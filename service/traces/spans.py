@@ -7,26 +7,30 @@ is not imported. See https://opentelemetry.io/docs/specs/otel/configuration/sdk-
 import asyncio
 import threading
 from collections.abc import Mapping
+from typing import Any
 
+import asyncpg
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from opentelemetry import propagate
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, format_trace_id
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, format_trace_id
+from typing_extensions import override
 
 from service import __version__
 from service.http import Application
-from service.postgres import Database
+from service.postgres import Count, Database, Executor, PoolLike, Query, Rows, WrappedPool
 from service.telemetry import current
-from service.traces.queries import QUIET, TracedPool
 
 # Seconds to export the last spans at the end of the process; the collector can be unreachable.
 FLUSH_TIMEOUT = 2.0
 # Other methods become _OTHER, because clients can invent any number of them:
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 KNOWN_METHODS = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
+# Spans have no exception messages, because these can quote what clients sent.
+QUIET: Mapping[str, Any] = {"record_exception": False, "set_status_on_exception": False}
 
 
 class Traces:
@@ -109,3 +113,34 @@ def _attributes(scope: Scope, headers: Mapping[str, list[str]]) -> dict[str, str
         "user_agent.original": headers.get("user-agent", [None])[0],
     }
     return {name: str(value) for name, value in found.items() if value}
+
+
+class TracedPool(WrappedPool):
+    """Runs each statement in a span (https://opentelemetry.io/docs/specs/semconv/database/postgresql/)."""
+
+    def __init__(self, pool: PoolLike, tracer: Tracer) -> None:
+        """Wrap `pool`; `tracer` records the spans."""
+        super().__init__(pool)
+        self._tracer = tracer
+
+    @override
+    async def run(self, executor: Executor, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+        """Run `query` in a span with its name and text, but without `arguments`."""
+        attributes = {
+            "db.system.name": "postgresql",
+            "db.query.summary": query.name,
+            "db.query.text": query.sql,
+        }
+        with self._tracer.start_as_current_span(query.name, None, SpanKind.CLIENT, attributes, **QUIET) as span:
+            try:
+                rows = await super().run(executor, query, arguments)
+            except Exception as error:
+                cause = error if isinstance(error, asyncpg.PostgresError) else error.__cause__
+                if isinstance(cause, asyncpg.PostgresError) and cause.sqlstate:
+                    span.set_attribute("db.response.status_code", cause.sqlstate)
+                span.set_attribute("error.type", type(cause or error).__name__)
+                span.set_status(Status(StatusCode.ERROR))
+                raise
+            if not isinstance(query, Count):  # its row is made of the number of changed rows
+                span.set_attribute("db.response.returned_rows", len(rows))
+            return rows

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
-from service.http.openapi import CompleteDocument, complete_document, example, is_composed
+from service.http.openapi import CompleteDocument, example, is_composed, openapi_document
 from service.problems import Forbidden, MethodNotAllowed, QueryFinding
 from tests.support.problems import KINDS
 from tests.support.processes import ROOT, command, environment
@@ -55,7 +55,7 @@ async def test_document_is_made_once(client: httpx.AsyncClient) -> None:
     sys.setprofile(None)
     assert second.content == first.content
     assert CompleteDocument.render.__code__ in ran
-    assert complete_document.__code__ not in ran
+    assert openapi_document.__code__ not in ran
 
 
 def operations(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from litestar import HttpMethod, Response, get, route
 
 from service.app import Service
 from service.http.response import JSONResponse
-from service.http.routing import parse_integer, parse_uuid
+from service.http.routing import parse_id
 from tests.support.factories import LoggedIn, service_client
 from tests.support.small_application import small_application
 
@@ -92,16 +92,16 @@ async def test_number_has_one_spelling(kites: httpx.AsyncClient, user: LoggedIn,
 
 @pytest.mark.parametrize("alias", ["{" + ID + "}", f"urn:uuid:{ID}", ID.replace("-", ""), ID + " ", "", "1" * 5000])
 def test_uuid_has_one_spelling(alias: str) -> None:
-    assert parse_uuid(ID) == parse_uuid(ID.upper()) == UUID(ID)
+    assert parse_id(UUID, ID) == parse_id(UUID, ID.upper()) == UUID(ID)
     with pytest.raises(ValueError):  # noqa: PT011 - any message
-        parse_uuid(alias)
+        parse_id(UUID, alias)
 
 
 @pytest.mark.parametrize("alias", ["1_0", "01", "+1", " 1", "1 ", "-0", "٣", "\uff11", "9" * 5000, ""])
 def test_integer_has_one_spelling(alias: str) -> None:
-    assert parse_integer("10") == 10
+    assert parse_id(int, "10") == 10
     with pytest.raises(ValueError):  # noqa: PT011 - any message
-        parse_integer(alias)
+        parse_id(int, alias)
 
 
 async def test_session_has_one_url(client: httpx.AsyncClient, user: LoggedIn) -> None:

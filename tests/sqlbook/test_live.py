@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from service.sqlbook.live import live_files
+from service.sqlbook.psql import live_files
 from service.sqlcheck import connect
 
 

@@ -9,9 +9,8 @@ import attrs
 import psycopg
 import pytest
 
-from service.dev.scaffold.registration import EDITS
 from service.dev.scaffold.resource import read_resource
-from service.dev.scaffold.writing import write
+from service.dev.scaffold.writing import EDITS, write
 from service.sqlcheck.analysis.types import Types
 from service.sqlcheck.check import check_tree
 from service.sqlcheck.findings import Finding

@@ -16,8 +16,7 @@ from service.app import create_app
 from service.postgres.pool import Pool
 from service.telemetry.context import current
 from service.traces import record_traces
-from service.traces.queries import TracedPool
-from service.traces.spans import Traces
+from service.traces.spans import TracedPool, Traces
 from tests.support.application import make_settings
 from tests.support.factories import Factory, service_client
 from tests.support.otlp import PARENT, Receiver

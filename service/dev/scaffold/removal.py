@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pglast
 
-from service.dev.scaffold.registration import APP, CHANGELOG, README
 from service.dev.scaffold.rendering import PACKAGE
 from service.dev.scaffold.resource import NAME, ScaffoldError
-from service.dev.scaffold.writing import ROOT, next_migration
+from service.dev.scaffold.writing import APP, CHANGELOG, README, ROOT, next_migration
 from service.migrate import migration_files
 
 # The only modules that can import a feature or an optional part.

@@ -89,8 +89,8 @@ class HealthController(Controller):
 
     path = "/health"
     tags = ("system",)
-    # Some platforms add a parameter to bypass caches. PATHS_FOR_ANY_HOST has these paths.
-    opt = {"any_query": True, "any_host": True}  # noqa: RUF012 - Litestar declares it
+    # Some platforms add a parameter to bypass caches.
+    opt = {"any_query": True}  # noqa: RUF012 - Litestar declares it
 
     @get("/live", sync_to_thread=False)
     def live(self) -> Health:
