@@ -285,7 +285,10 @@ def test_port_that_stays_in_use_is_named(monkeypatch: pytest.MonkeyPatch, host: 
 
         result = serve_in_vain(HOST=host, PORT=str(port))
 
-    assert f"Error: Cannot listen on {host}, port {port}: Address already in use; choose another HOST" in result.stderr
+    assert result.stderr == (
+        f"Waiting for port {port}: another process is using it\n"
+        f"Error: Cannot listen on {host}, port {port}: Address already in use; choose another HOST or PORT\n"
+    )
 
 
 def test_foreign_address_is_named() -> None:
