@@ -83,6 +83,10 @@ def findings(tree: Copy, url: str, sql: str) -> list[Finding]:
             f":3: {SCAN} [scan]",
         ),
         (
+            "alter table kites add column size integer, add constraint kites_there check (kite_name <> '');",
+            f":3: {SCAN} [scan]",
+        ),
+        (
             "alter table user_model alter column created_at type pg_catalog.timestamp;",
             ":3: user_model is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
         ),
@@ -211,6 +215,17 @@ def findings(tree: Copy, url: str, sql: str) -> list[Finding]:
             ":3: update of all rows of kites, which stay locked: do it in batches [whole-table]",
         ),
         (
+            (
+                "update kites set version = 1 from user_model as u where u.id = user_id;\n"
+                "update kites set version = 1 from user_model as u where u.id = kites.user_id or u.email = 'a';\n"
+                "delete from kites using user_model where user_model.id = kites.user_id;"
+            ),
+            f"\n{PLACE}".join(
+                f":{line}: {verb} of all rows of kites, which stay locked: do it in batches [whole-table]"
+                for line, verb in [(3, "update"), (4, "update"), (5, "delete")]
+            ),
+        ),
+        (
             "do $$ begin execute 'drop table kites'; alter table user_model rename email to mail; end $$;",
             (
                 ":3: kites is dropped or renamed, and the previous release may read it [drop]\n"
@@ -224,6 +239,13 @@ def findings(tree: Copy, url: str, sql: str) -> list[Finding]:
         (
             "alter table kites add column colour text;\ncreate table old as select email from user_model;",
             ":4: user_model is read while kites is locked, for readers too: use another migration [whole-table]",
+        ),
+        (
+            (
+                "create table old (email text primary key);\nalter table kites add column colour text;\n"
+                "insert into old select email from user_model;"
+            ),
+            ":5: user_model is read while kites is locked, for readers too: use another migration [whole-table]",
         ),
         (
             f"{FUNCTION}create trigger t before insert on kites for each row execute function t();",
@@ -281,7 +303,14 @@ def test_blocking_migration_is_found(tree: Copy, empty_database_url: str, sql: s
         "create view names as select kite_name from kites;",
         "alter table login_session alter column user_agent type varchar(300);",
         "alter table kites add column colour text not null default 'red';",
-        "alter table kites add column colour text;\ncreate view emails as select email from user_model;",
+        (
+            "alter table kites add column colour text;\ncreate view emails as select email from user_model;\n"
+            "create table old as select email from user_model with no data;"
+        ),
+        (
+            "-- squawk-ignore renaming-table\nalter table kites rename to old;\n"
+            "-- squawk-ignore renaming-table\nalter table old rename to kites;"
+        ),
         "create type mood as enum ('good');\nalter table kites add column mood mood;",
         "create table toys as select kite_name from kites;\nalter table toys add primary key (kite_name);",
         "-- squawk-ignore ban-drop-column\nalter table kites drop column version;",
@@ -290,12 +319,20 @@ def test_blocking_migration_is_found(tree: Copy, empty_database_url: str, sql: s
         "delete from kites where user_id in (select id from user_model order by id limit 1000);",
         "update kites set version = 1 from user_model where user_model.id = kites.user_id and user_model.email = 'a';",
         "update kites set version = 2 from (values ('a')) as new (name) where kites.kite_name = new.name;",
-        "create table toys (id bigint primary key);\ndelete from kites using toys where toys.id = kites.id;",
+        (
+            "create table toys (id bigint primary key);\ndelete from kites using toys where toys.id = kites.id;\n"
+            "delete from kites where id in (select id from toys);\n"
+            "delete from kites where version in (select unnest(array[1, 2]));\n"
+            "delete from kites where user_id in (select user_id from kites group by 1 having count(*) > 9);"
+        ),
         "create table toys (id bigint primary key);\ndo $$ begin drop table toys; end $$;",
         "merge into kites using user_model as u on u.id = user_id and u.email = 'a' when matched then delete;",
         "merge into kites using user_model on kites.version = 1 when not matched then do nothing;",
         "create function one() returns void language sql as 'delete from kites where version = 1';\nselect one();",
-        "create table toys (id bigint primary key);\nalter table toys enable row level security;",
+        (
+            f"create table toys (id bigint primary key);\nalter table toys enable row level security;\n{FUNCTION}"
+            "create trigger t before insert on toys for each row execute function t();"
+        ),
         "create domain shade as text;\nalter domain shade set not null;",
         (
             "create table days (day date) partition by list (day);\n"

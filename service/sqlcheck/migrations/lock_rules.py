@@ -74,7 +74,7 @@ def check_step(step: Step) -> Iterator[tuple[str, str]]:
 def _rewrites(step: Step) -> Iterator[tuple[str, str]]:
     in_use = {table for table in step.after.tables if step.in_use(table)}
     rewritten = {table for table in in_use if step.before.tables[table] != step.after.tables[table]}
-    kinds = {type(node).__name__ for node in _nodes(step)} if rewritten else set()
+    kinds = {type(node).__name__ for node in _nodes(step)}
     instead = next((INSTEAD[kind] for kind in INSTEAD if kind in kinds), "expand, fill, contract instead")
     what = "emptied" if "TruncateStmt" in kinds else "rewritten"
     for table in sorted(rewritten):
@@ -221,11 +221,11 @@ def _is_limit(step: Step, part: Any, *, joined: bool) -> bool:  # noqa: ANN401 -
     if getattr(part, "subLinkType", None) in {SubLinkType.EXISTS_SUBLINK, SubLinkType.ANY_SUBLINK}:
         query = part.subselect
         sources = query.fromClause or ()
-        picks = query.limitCount or query.groupClause or query.havingClause
+        picks = query.limitCount or query.groupClause
         return bool(picks) or not _are_in_use(step, sources) or _is_limited(step, sources, query.whereClause)
-    columns = [each.fields for each in walk(part) if type(each).__name__ == "ColumnRef"]
-    tables = {fields[0].sval for fields in columns if len(fields) > 1}
-    return bool(columns) and (not joined or len(tables) < 2)  # noqa: PLR2004 - a join names two
+    # The table of each column, or the column itself if it is unqualified; that can be of any table.
+    names = {getattr(each.fields[0], "sval", "*") for each in walk(part) if type(each).__name__ == "ColumnRef"}
+    return bool(names) and (not joined or len(names) < 2)  # noqa: PLR2004 - a join names two
 
 
 def _nodes(step: Step) -> list[Node]:
