@@ -11,7 +11,7 @@ from pglast import ast
 from service.postgres import Statement
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.json_shape import JsonShape, JsonShapes
-from service.sqlcheck.analysis.nested_arrays import levels_below
+from service.sqlcheck.analysis.nested_arrays import column_levels
 from service.sqlcheck.analysis.node_tree import Node
 from service.sqlcheck.analysis.nullability_inference import NullabilityInference
 from service.sqlcheck.analysis.parse_tree import ParsedQuery
@@ -88,7 +88,7 @@ class Describer:
         types = [self.types[result.param_type(index)] for index in range(result.nparams)]
         query = self.catalogue.analyse(statement.sql, [each.name for each in types])
         scope = Scope(self.catalogue, query) if query else None
-        levels = [levels_below(scope, target.expr) for target in scope.targets] if scope else []
+        levels = [column_levels(scope, position) for position in range(len(scope.targets))] if scope else []
         targets = parsed.targets()
         # With `*`, there are fewer targets than columns: each column is on the first line.
         lines = [parsed.line_of(target) for target in targets]
