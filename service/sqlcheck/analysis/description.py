@@ -1,7 +1,7 @@
 """A statement as PostgreSQL describes it: the types of its parameters and columns, and its generic plan."""
 
 import sys
-from itertools import zip_longest
+from itertools import chain, repeat
 from typing import Any
 
 import attrs
@@ -102,7 +102,7 @@ class Describer:
                 ResultColumn(
                     (result.fname(index) or b"").decode(), self.types[result.ftype(index)].nested(nested), line
                 )
-                for index, (line, nested) in enumerate(zip_longest(lines, levels, fillvalue=0))
+                for index, (line, nested) in enumerate(zip(lines, chain(levels, repeat(0)), strict=False))
             ),
             self._planner.plan(statement) if isinstance(parsed.tree, QUERIES) else None,
             scope,

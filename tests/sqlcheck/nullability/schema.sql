@@ -83,6 +83,7 @@ create unique index part_key on part (id) include (note);
 create table ruled (id integer primary key, name text not null);
 create rule logged as on insert to ruled do instead insert into late values (null) returning 1, late.note;
 create rule kept as on update to ruled do instead update late set note = null returning 1, late.note;
+create rule emptied as on delete to ruled do instead update late set note = null returning 1, late.note;
 create table rate (product int4range, during daterange, primary key (product, during without overlaps));
 create table sold (product int4range not null, during daterange not null, foreign key (product, period during) references rate);
 create function made_toys() returns setof integer language sql begin atomic insert into toy (id, price) values (1, 2); select id from toy; end;
