@@ -66,6 +66,7 @@ def test_literal_matches_a_checked_text(toys: Toys, field: str, select: str) -> 
         "array(select (select array[toy.id]) from toy)",
         "array(select array[toy.id]::ids from toy)",
         "'{{1},{2}}'::integer[]",
+        "paired(array[id])",
         "(select percentile_disc(array[array[0.5]]) within group (order by toy.id) from toy)",
         "(select a from (values (array[array[1]])) as v (a))",
         "(select a from (select '{}'::integer[] as a union all select array[array[1]]) as either limit 1)",

@@ -42,6 +42,10 @@ def levels_below(scope: Scope, node: Node) -> int:
     match node.label:
         case "CONST" if node.constvalue and type_of(node) in scope.catalogue.arrays:
             return max(constant_bytes(node)[4], 1) - 1  # after its length, the number of its dimensions
+        case "FUNCEXPR" if type_of(node) in scope.catalogue.arrays and (body := scope.function_body(node)):
+            return column_levels(body, 0)
+        case "PARAM" if not node.paramkind and (argument := scope.argument(node)):
+            return levels_below(*argument)
         case "SUBLINK" if node.subLinkType in {pg.ARRAY, pg.EXPRESSION}:
             return makes_nested(scope, node) + column_levels(scope.child(node.subselect), 0)
         case "VAR" if node.varattno > 0:

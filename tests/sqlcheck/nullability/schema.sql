@@ -111,6 +111,7 @@ create function first_gone() returns gone language sql stable as $$ select null:
 create function gone_of(of integer) returns gone language sql stable as 'select note, id from gone where id = of';
 create domain two_of as two;
 create domain ids as integer[];
+create function paired(ids) returns integer[] language sql immutable as 'select array[$1::integer[], $1::integer[]]';
 create function two_of() returns two_of language sql as $$ select row(null, 'a')::two_of $$;
 create function keep_none(integer, integer, integer, integer) returns integer language sql immutable as 'select null::integer';
 create aggregate unlike_lag(integer, integer, integer) (sfunc = keep_none, stype = integer);
