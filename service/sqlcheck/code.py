@@ -176,14 +176,11 @@ class Module:
         if isinstance(node, ast.Name):
             return self.find(node.id)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
-            module = self._module(node.value)
-            return module.find(node.attr) if module else f"{self.annotation(node.value).name}.{node.attr}"
+            owner = self.resolve(node.value)
+            if isinstance(owner, str) and owner in self.code.modules:
+                return self.code.modules[owner].find(node.attr)
+            return f"{self.annotation(node.value).name}.{node.attr}"
         return ""
-
-    def _module(self, node: ast.expr) -> "Module | None":
-        """Return the module of the service that `models` or `service.pets.models` names."""
-        found = self.resolve(node)
-        return self.code.modules.get(found) if isinstance(found, str) else None
 
 
 class Code:

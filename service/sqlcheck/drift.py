@@ -27,9 +27,9 @@ FORMAT = """
 CAN_READ_MIGRATIONS = "select has_table_privilege(to_regclass('_yoyo_migration'), 'select')"
 KINDS = {"function", "enum", "domain", "type", "sequence", "event trigger"}
 APPLIED = "select migration_id from _yoyo_migration"
-# The catalogues that `difference` compares, in full or without some details.
-DESCRIBED = {"pg_attrdef", "pg_default_acl", "pg_event_trigger", "pg_proc", "pg_rewrite"}
-DETAILED = {"pg_aggregate", "pg_attribute", "pg_class", "pg_constraint", "pg_policy", "pg_trigger", "pg_type"}
+# The catalogues of the objects that `difference` compares: with all their properties, or without some.
+FULLY_COMPARED = {"pg_attrdef", "pg_default_acl", "pg_event_trigger", "pg_proc", "pg_rewrite"}
+PARTLY_COMPARED = {"pg_aggregate", "pg_attribute", "pg_class", "pg_constraint", "pg_policy", "pg_trigger", "pg_type"}
 # The columns that contain the table or the domain of an object.
 OWNERS = ("attrelid", "conrelid", "contypid", "indrelid", "polrelid", "tgrelid")
 # They depend on the server, on roles, on contents, or on how the database was restored.
@@ -58,15 +58,12 @@ def check_drift(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iter
         schema, wanted_schema = _without_views(schema), _without_views(wanted_schema)
     newest = Place(max(files.texts, default=""), 1)
     by_object = _by_object(wanted_schema, schema)
-    for name, changes in by_object.items():
-        kind = next((change.kind for change in changes if change.kind in KINDS and not change.table), "table")
+    found = [(_kind(changes), name, _sentence(name, changes)) for name, changes in by_object.items()]
+    reported = {*by_object, *(change.name for changes in by_object.values() for change in changes)}
+    others = _others(wanted_snapshot, snapshot, reported, is_same_release=is_same_release)
+    for kind, name, sentence in [*found, *(("table", name, sentence) for name, sentence in others)]:
         bare = schema_and_name(name)[1]
-        place = files.places.get((kind, bare), newest)
-        yield from files.find("drift", kind, bare, _sentence(name, changes), place)
-    described = {*by_object, *(change.name for changes in by_object.values() for change in changes)}
-    for name, sentence in _others(wanted_snapshot, snapshot, described, is_same_release=is_same_release):
-        bare = schema_and_name(name)[1]
-        yield from files.find("drift", "table", bare, sentence, files.places.get(("table", bare), newest))
+        yield from files.find("drift", kind, bare, sentence, files.places.get((kind, bare), newest))
 
 
 def _read(connection: psycopg.Connection[Any]) -> tuple[Schema, Snapshot]:
@@ -105,7 +102,7 @@ def _by_object(expected: Schema, actual: Schema) -> dict[str, list[Change]]:
 
 
 def _others(
-    expected: Snapshot, actual: Snapshot, described: Collection[str], *, is_same_release: bool
+    expected: Snapshot, actual: Snapshot, reported: Collection[str], *, is_same_release: bool
 ) -> Iterator[tuple[str, str]]:
     """Yield the differences that `difference` does not find: the name of the object, and a sentence."""
     schemas = {each.schema for each in expected.values()} - {None}
@@ -113,14 +110,14 @@ def _others(
         before, after = expected.get((kind, identity)), actual.get((kind, identity))
         known = before or after or Object(None)
         name = _owner(known) or identity.removeprefix("public.")
-        is_detail = bool(known.rows.keys() & DETAILED)
-        is_described = name in described if is_detail else known.rows.keys() & DESCRIBED
-        if is_described or BOOKKEEPING_TABLES.fullmatch(name) or identity == "public":
+        is_partly_compared = bool(known.rows.keys() & PARTLY_COMPARED)
+        is_reported = name in reported if is_partly_compared else known.rows.keys() & FULLY_COMPARED
+        if is_reported or BOOKKEEPING_TABLES.fullmatch(name) or identity == "public":
             continue
         if before and after:
             if changes := "; ".join(_changes(before, after)) if is_same_release else "":
                 yield name, f"in the database, the {kind} {identity} is different: {changes}"
-        elif is_detail and kind != "domain constraint":
+        elif is_partly_compared and kind != "domain constraint":
             continue
         elif before:
             yield name, f"the database lacks the {kind} {identity}"
@@ -155,6 +152,10 @@ def _changes(before: Object, after: Object) -> Iterator[str]:
 
 def _without_views(schema: Schema) -> Schema:
     return attrs.evolve(schema, tables={name: attrs.evolve(each, view="") for name, each in schema.tables.items()})
+
+
+def _kind(changes: list[Change]) -> str:
+    return next((change.kind for change in changes if change.kind in KINDS and not change.table), "table")
 
 
 def _sentence(name: str, changes: list[Change]) -> str:

@@ -1,14 +1,13 @@
 """The types that the header and the class declare, compared with those that PostgreSQL takes and returns."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from service.postgres import Cardinality
 from service.sqlcheck.analysis.description import Description
-from service.sqlcheck.analysis.json_shape import JsonShape
 from service.sqlcheck.analysis.types import JSON, TEXT, Type
 from service.sqlcheck.findings import Problem
-from service.sqlcheck.row_classes import Annotation, Field, Row
+from service.sqlcheck.row_classes import Annotation, Row
 from service.sqlcheck.rules.allowed_values import allowed_values
 from service.sqlcheck.rules.json_fields import mismatches, nested_values
 
@@ -49,26 +48,19 @@ def check_columns(description: Description, row: Row | Annotation | None) -> Ite
             pass  # no code reads it, which is a finding of its own
 
 
-def find_naive_timestamps(description: Description, rows: Collection[Row | Annotation | None]) -> Iterator[Problem]:
-    """Find columns of timestamps without a time zone, unless each class of `rows` converts it."""
-    classes = [row for row in rows if isinstance(row, Row)]
+def find_naive_timestamps(description: Description, row: Row | Annotation | None) -> Iterator[Problem]:
+    """Find columns of timestamps without a time zone, unless the class converts them."""
+    fields = row.fields if isinstance(row, Row) else ()
     for number, column in enumerate(description.columns, 1):
-        fields = [row.fields[number - 1] for row in classes if number <= len(row.fields)]
-        converted = fields and all(field.converted for field in fields)
-        naive = [f"column {number}"] if column.type.is_naive and not converted else []
-        if any(field.annotation.has_json_class for field in fields) and (shape := description.json_shape(number)):
-            inside = {each for field in fields for each in _naive_paths(shape, field, column.name)}
-            naive += [f"column {number}: {path}" for path in sorted(inside)]
-        for each in naive:
-            yield "naive-timestamp", column.line, f"{each} {NAIVE}"
-
-
-def _naive_paths(shape: JsonShape, field: Field, name: str) -> Iterator[str]:
-    """Yield the paths of timestamps without a time zone in the JSON from which a field is built."""
-    if not field.converted:
-        for path, inside, _ in nested_values(shape, field.annotation, name):
-            if inside.type and inside.type.is_naive:
-                yield path
+        field = fields[number - 1] if number <= len(fields) else None
+        if field and field.converted:
+            continue
+        if column.type.is_naive:
+            yield "naive-timestamp", column.line, f"column {number} {NAIVE}"
+        if field and field.annotation.has_json_class and (shape := description.json_shape(number)):
+            for path, inside, _ in nested_values(shape, field.annotation, column.name):
+                if inside.type and inside.type.is_naive:
+                    yield "naive-timestamp", column.line, f"column {number}: {path} {NAIVE}"
 
 
 def _value(description: Description, row: Row | Annotation | None) -> Iterator[Problem]:

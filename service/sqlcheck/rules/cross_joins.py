@@ -10,15 +10,17 @@ from service.sqlcheck.findings import Problem
 
 
 def find_cross_joins(description: Description) -> Iterator[Problem]:
-    """Find pairs of relations that are joined without a condition."""
+    """Find relations that are joined without a condition."""
     for scope in description.scope.with_nested() if description.scope else ():
-        for one, other in _pairs(scope):
-            sentence = f"no condition connects {other} with {one}: each row of one is joined to each row of the other"
-            yield "cross-join", description.parsed.line_of_table(other, by_alias=True), sentence
+        names = [str(scope.relation(number).eref.aliasname) for number in _unconnected(scope)]
+        for name in names[1:]:
+            what = f"no condition connects {name} with {names[0]}"
+            sentence = f"{what}: each row of one is joined to each row of the other"
+            yield "cross-join", description.parsed.line_of_table(name, by_alias=True), sentence
 
 
-def _pairs(scope: Scope) -> Iterator[tuple[str, str]]:
-    """Yield the names of unconnected relations of a query."""
+def _unconnected(scope: Scope) -> list[int]:
+    """Return the first relation of each group that no condition connects with the others, if it can have many rows."""
     dependencies = FunctionalDependencies(scope, bounded=True)
     relations = joined_relations(scope.query.jointree)
     groups = [{number} for number in relations]
@@ -26,9 +28,7 @@ def _pairs(scope: Scope) -> Iterator[tuple[str, str]]:
         joined = [group for group in groups if group & links]
         if joined:
             groups = [*(group for group in groups if not group & links), set().union(*joined)]
-    apart = [min(group) for group in groups if not group & dependencies.single_row]
-    for other in sorted(apart)[1:]:
-        yield _name(scope, min(apart)), _name(scope, other)
+    return sorted(min(group) for group in groups if not group & dependencies.single_row)
 
 
 def _links(scope: Scope, relations: list[int]) -> Iterator[set[int]]:
@@ -41,7 +41,3 @@ def _links(scope: Scope, relations: list[int]) -> Iterator[set[int]]:
         relation = scope.relation(number)
         sources = [relation.functions, relation.subquery, relation.tablefunc]
         yield {number} | scope.relations_in(sources)
-
-
-def _name(scope: Scope, number: int) -> str:
-    return str(scope.relation(number).eref.aliasname)

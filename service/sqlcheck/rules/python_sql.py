@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from functools import cached_property
@@ -62,36 +63,26 @@ def _is_accepted(code: Code, name: str, check: str) -> bool:
 
 @attrs.define
 class _ModuleStrings:
-    """The expressions that a module assigns to names and attributes, and those that its functions return."""
+    """The expressions of a module of which strings can consist."""
 
     module: Module
 
     @cached_property
-    def values(self) -> dict[str, list[ast.expr]]:
-        found: dict[str, list[ast.expr]] = {}
+    def bound(self) -> dict[tuple[str, bool], list[ast.expr]]:
+        """What a name or an attribute stands for; with True, what a call of it returns."""
+        found: defaultdict[tuple[str, bool], list[ast.expr]] = defaultdict(list)
         for target, value in _assignments(self.module.source.nodes):
             for name in _assigned_names(target):
-                found.setdefault(name, []).append(value)
-        for function in self._functions:
-            if any(ast.unparse(each).rpartition(".")[2] in PROPERTIES for each in function.decorator_list):
-                found.setdefault(function.name, []).extend(self.returned[function.name])
+                found[name, False].append(value)
+                if isinstance(value, ast.Lambda):
+                    found[name, True].append(value.body)
+        for function in self.module.source.nodes:
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value]
+                found[function.name, True] += returned
+                if any(ast.unparse(each).rpartition(".")[2] in PROPERTIES for each in function.decorator_list):
+                    found[function.name, False] += returned
         return found
-
-    @cached_property
-    def returned(self) -> dict[str, list[ast.expr]]:
-        found: dict[str, list[ast.expr]] = {}
-        for function in self._functions:
-            returns = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value]
-            found.setdefault(function.name, []).extend(returns)
-        for target, value in _assignments(self.module.source.nodes):
-            if isinstance(value, ast.Lambda):
-                for name in _assigned_names(target):
-                    found.setdefault(name, []).append(value.body)
-        return found
-
-    @property
-    def _functions(self) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-        return [node for node in self.module.source.nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
 def _assignments(nodes: list[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
@@ -156,10 +147,10 @@ class _Tracer:
             case ast.Call():
                 return self._call(module, node)
             case ast.Name(id=name):
-                return self._local(*self._origin(module, name))
+                return self._bound(*self._origin(module, name))
             case ast.Attribute(attr=name):
                 found = self._strings[module].module.resolve(node)
-                return self._local(found[0].name if isinstance(found, tuple) else module, name)
+                return self._bound(found[0].name if isinstance(found, tuple) else module, name)
             case _:
                 return None
 
@@ -187,12 +178,12 @@ class _Tracer:
         name = getattr(function, "attr", "")
         if isinstance(function, ast.Name):
             module, name = self._origin(module, function.id)
-        return self._either(module, self._strings[module].returned.get(name, []))
+        return self._bound(module, name, called=True)
 
     def _origin(self, module: str, name: str) -> tuple[str, str]:
         """Return the module of the service that defines a name, and its name there."""
         target = self._strings[module].module.names.get(name)
         return target if isinstance(target, tuple) and target[0] in self._strings else (module, name)
 
-    def _local(self, module: str, name: str) -> StringKind | None:
-        return self._either(module, self._strings[module].values.get(name, []))
+    def _bound(self, module: str, name: str, *, called: bool = False) -> StringKind | None:
+        return self._either(module, self._strings[module].bound.get((name, called), []))
