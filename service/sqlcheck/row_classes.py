@@ -27,15 +27,14 @@ STRUCT = "msgspec.Struct"
 FIELDLESS_BASES = {"object", "typing.Generic", "typing.Protocol", "abc.ABC"}
 # Options of the decorator that do not affect the fields and their order.
 NEUTRAL_OPTIONS = {
-    *("cache_hash", "eq", "frozen", "hash", "order", "repr", "slots", "unsafe_hash", "weakref_slot"),
+    *("cache_hash", "eq", "frozen", "hash", "kw_only", "order", "repr", "slots", "unsafe_hash", "weakref_slot"),
 }
 # Options of a class or of a Struct that do not affect which JSON keys its fields have.
-NEUTRAL_JSON_OPTIONS = NEUTRAL_OPTIONS | {"dict", "forbid_unknown_fields", "gc", "kw_only", "weakref"}
+NEUTRAL_JSON_OPTIONS = NEUTRAL_OPTIONS | {"dict", "forbid_unknown_fields", "gc", "weakref"}
 FIELDS_SCRIPT = """
 import attrs, importlib, json, sys
 fields = attrs.fields(getattr(importlib.import_module(sys.argv[1]), sys.argv[2]))
-taken = [field for field in fields if field.init]
-print(json.dumps([[field.name, bool(field.kw_only), field.converter is not None] for field in taken]))
+print(json.dumps([[field.name, field.init, bool(field.kw_only), field.converter is not None] for field in fields]))
 """
 
 
@@ -73,6 +72,8 @@ class Field:
     name: str
     annotation: Annotation
     converted: bool = False
+    in_init: bool = True
+    keyword_only: bool = False
     has_default: bool = False
 
 
@@ -99,9 +100,17 @@ def row_class(module: "Module", node: ast.ClassDef) -> Row | None:
     if _decorator(module, node) is None:
         return Row(node.name, tuple(read.values()), "is not an attrs class: decorate it with attrs.define")
     try:
-        return Row(node.name, tuple(_ordered_fields(module, node)))
+        fields = _ordered_fields(module, node)
     except _UnclearError:
-        return _row_by_import(module, node, read)
+        try:
+            fields = _fields_by_import(module, node, read)
+        except subprocess.CalledProcessError as error:
+            problem = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            return Row(node.name, tuple(read.values()), f"cannot be imported to ask attrs for its fields: {problem}")
+    if keyword := next((field.name for field in fields if field.in_init and field.keyword_only), ""):
+        problem = f"takes {keyword} by keyword only, but rows are built by position"
+        return Row(node.name, tuple(fields), problem)
+    return Row(node.name, tuple(field for field in fields if field.in_init))
 
 
 def is_json_class(module: "Module", node: ast.ClassDef) -> bool:
@@ -178,16 +187,23 @@ def _ordered_fields(module: "Module", node: ast.ClassDef) -> list[Field]:
     if decorator is None:
         return inherited
     options = _options(decorator)
-    own = list(_own_fields(module, node))
     without_annotation = any(isinstance(line, ast.Assign) and _makes_field(line.value) for line in node.body)
-    by_position = not any({"init", "kw_only", "**"} & given.keys() for _, given in own)
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
     resolved = module.resolve(called)  # no name for row = functools.partial(attrs.define, kw_only=True)
     is_plain = isinstance(resolved, str) and resolved in DECORATORS
-    if not is_plain or without_annotation or not by_position or not options.keys() <= NEUTRAL_OPTIONS:
+    if not is_plain or without_annotation or not options.keys() <= NEUTRAL_OPTIONS:
         raise _UnclearError
-    names = {field.name for field, _ in own}
-    return [*(field for field in inherited if field.name not in names), *(field for field, _ in own)]
+    keyword_only = _boolean_option(options, "kw_only", default=False)
+    own = [
+        attrs.evolve(
+            field,
+            in_init=_boolean_option(given, "init", default=True),
+            keyword_only=_boolean_option(given, "kw_only", default=keyword_only),
+        )
+        for field, given in _own_fields(module, node)
+    ]
+    names = {field.name for field in own}
+    return [*(field for field in inherited if field.name not in names), *own]
 
 
 def _has_default(value: ast.expr | None, options: Options) -> bool:
@@ -205,16 +221,21 @@ def _options(call: ast.expr | None) -> Options:
     return {word.arg or "**": word.value for word in call.keywords} if isinstance(call, ast.Call) else {}
 
 
-def _row_by_import(module: "Module", node: ast.ClassDef, read: dict[str, Field]) -> Row:
-    """Import a class in a separate process, and return it as attrs describes it."""
+def _boolean_option(options: Options, name: str, *, default: bool) -> bool:
+    """Return an option that is written as a literal. Raises _UnclearError."""
+    value = options.get(name)
+    if value is None and "**" not in options:
+        return default
+    if not (isinstance(value, ast.Constant) and isinstance(value.value, bool)):
+        raise _UnclearError
+    return value.value
+
+
+def _fields_by_import(module: "Module", node: ast.ClassDef, read: dict[str, Field]) -> list[Field]:
+    """Import a class in a separate process, and return its fields by attrs. Raises CalledProcessError."""
     command = [sys.executable, "-c", FIELDS_SCRIPT, module.name, node.name]
-    done = subprocess.run(command, cwd=module.code.root, capture_output=True, check=False)  # noqa: S603 - a fixed command, and names from the source
-    if done.returncode:
-        problem = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        return Row(node.name, tuple(read.values()), f"cannot be imported to ask attrs for its fields: {problem}")
-    fields, problem = [], ""
-    for name, keyword_only, converted in json.loads(done.stdout):
-        fields.append(Field(name, read[name].annotation if name in read else Annotation("object"), converted))
-        if keyword_only:
-            problem = problem or f"takes {name} by keyword only, but rows are built by position"
-    return Row(node.name, tuple(fields), problem)
+    done = subprocess.run(command, cwd=module.code.root, capture_output=True, check=True)  # noqa: S603 - a fixed command, and names from the source
+    return [
+        Field(name, read[name].annotation if name in read else Annotation("object"), converted, in_init, keyword_only)
+        for name, in_init, keyword_only, converted in json.loads(done.stdout)
+    ]
