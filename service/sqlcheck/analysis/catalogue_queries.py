@@ -2,18 +2,23 @@
 
 from psycopg import sql
 
-# A column is not null if it is declared so and existing rows were checked, in each child table, too. The declaration of
-# a foreign table is not checked; that of a domain does not exclude the null of an outer join or an empty subquery.
+# A column is not null if it is declared so, or by a CHECK, and existing rows were checked, in each child table, too.
+# The declaration of a foreign table is not checked; that of a domain does not exclude the null of an outer join or an
+# empty subquery.
 COLUMNS = """
     with recursive own as (
         select
             a.attrelid, a.attname, a.attnum, c.relname,
             a.atthasdef or a.attidentity <> '' or t.typdefault is not null as filled,
             a.attnotnull or t.typnotnull as required, a.attgenerated <> '' as generated,
-            c.relkind in ('r', 'p') and a.attnotnull and not exists (
+            c.relkind in ('r', 'p') and (a.attnotnull and not exists (
                 select from pg_constraint as k
                 where k.conrelid = c.oid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]
-            ) as checked
+            ) or exists (
+                select from pg_constraint as k
+                where k.conrelid = c.oid and k.conkey = array[a.attnum] and k.convalidated
+                    and pg_get_expr(k.conbin, c.oid) = format('(%I IS NOT NULL)', a.attname)
+            )) as checked
         from pg_attribute as a
         inner join pg_class as c on c.oid = a.attrelid
         inner join pg_type as t on t.oid = a.atttypid

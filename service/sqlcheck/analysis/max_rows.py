@@ -244,7 +244,8 @@ class FunctionalDependencies:
         )
 
     def _fixes_expression(self, number: int, expression: Node, family: int) -> bool:
-        return any(
+        columns = (Node("VAR", {**each.fields, "varno": number}) for each in own_variables(expression))
+        return all(map(self._has_single_value, columns)) or any(
             same(strip_relabels(expression), one, index=number)
             and family in families
             and self.is_constant(other, families)

@@ -152,3 +152,13 @@ create table mostly_one (
     made date not null unique check (made = current_date), id integer not null unique check (id = 1 or id = 2)
 );
 create unique index mostly_one_key on mostly_one (fixed) where code > 0;
+create table assured (
+    told integer check (told is not null), "Doubted" integer, "Mine" integer check (told is not null or "Mine" is not null),
+    few integer check (few > 0 or few is not null)
+);
+alter table assured add check ("Doubted" is not null) not valid;
+create table loose (told integer check (told is not null) no inherit);
+create table looser () inherits (loose);
+create table noted (id integer not null, note text, amount numeric);
+create unique index noted_note_key on noted (id, lower(note));
+create unique index noted_amount_key on noted (id, scale(amount));
