@@ -162,3 +162,5 @@ create table looser () inherits (loose);
 create table noted (id integer not null, note text, amount numeric);
 create unique index noted_note_key on noted (id, lower(note));
 create unique index noted_amount_key on noted (id, scale(amount));
+create type mood as enum ('glad', 'sad');
+create table felt (id integer primary key, mood mood not null, maker integer);
