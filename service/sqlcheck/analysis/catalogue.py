@@ -26,7 +26,7 @@ class ColumnConstraints:
     """A column of a table.
 
     `required`: NOT NULL. `filled`: by a default if an insert omits it. `generated`: from other columns. `checked`: no
-    existing row is null.
+    existing row is null. `elements_checked`: no array has a null element: `check (array_position(tags, null) is null)`.
     """
 
     table: str
@@ -35,6 +35,7 @@ class ColumnConstraints:
     filled: bool
     generated: bool
     checked: bool
+    elements_checked: bool
 
 
 @attrs.frozen

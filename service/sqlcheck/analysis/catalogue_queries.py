@@ -6,7 +6,11 @@ from psycopg import sql
 # The declaration of a foreign table is not checked; that of a domain does not exclude the null of an outer join or an
 # empty subquery.
 COLUMNS = """
-    with recursive own as (
+    with recursive conditions (relation, number, condition) as (
+        select conrelid, conkey[1], pg_get_expr(conbin, conrelid) from pg_constraint
+        where contype = 'c' and convalidated and cardinality(conkey) = 1
+    ),
+    own as (
         select
             a.attrelid, a.attname, a.attnum, c.relname,
             a.atthasdef or a.attidentity <> '' or t.typdefault is not null as filled,
@@ -15,28 +19,31 @@ COLUMNS = """
                 select from pg_constraint as k
                 where k.conrelid = c.oid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]
             ) or exists (
-                select from pg_constraint as k
-                where k.conrelid = c.oid and k.conkey = array[a.attnum] and k.convalidated
-                    and pg_get_expr(k.conbin, c.oid) = format('(%I IS NOT NULL)', a.attname)
-            )) as checked
+                select from conditions where relation = c.oid and number = a.attnum
+                    and condition = format('(%I IS NOT NULL)', a.attname)
+            )) as checked,
+            c.relkind in ('r', 'p') and exists (
+                select from conditions where relation = c.oid and number = a.attnum
+                    and starts_with(condition, format('(array_position(%I, NULL::', a.attname))
+                    and condition ~ '^[^,]*, NULL::[^,()]+\\) IS NULL\\)$'
+            ) as elements_checked
         from pg_attribute as a
         inner join pg_class as c on c.oid = a.attrelid
         inner join pg_type as t on t.oid = a.atttypid
         where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'f')
     ),
     family (ancestor, relation) as (
-        select inhparent, inhrelid from pg_inherits
+        select attrelid, attrelid from own
         union
         select family.ancestor, i.inhrelid from family inner join pg_inherits as i on i.inhparent = family.relation
     )
     select
         own.attrelid, own.attnum, own.relname::text, own.attname::text, own.required, own.filled, own.generated,
-        own.checked and not exists (
-            select from family
-            inner join own as child on child.attrelid = family.relation and child.attname = own.attname
-            where family.ancestor = own.attrelid and not child.checked
-        )
+        bool_and(member.checked), bool_and(member.elements_checked)
     from own
+    inner join family on family.ancestor = own.attrelid
+    inner join own as member on member.attrelid = family.relation and member.attname = own.attname
+    group by 1, 2, 3, 4, 5, 6, 7
 """
 FUNCTIONS = """
     select

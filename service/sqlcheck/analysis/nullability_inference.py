@@ -247,7 +247,7 @@ class NullabilityInference:
         if column is None:
             return UNKNOWN
         if column.checked:
-            return NEVER
+            return Nullability(elements_not_null=column.elements_checked)
         written = None
         conflict = scope.query.onConflict
         if conflict and node.varno == conflict.exclRelIndex:
@@ -255,7 +255,8 @@ class NullabilityInference:
             written = self.null_if_any(scope, values) if values else None
         elif node.varreturningtype != pg.OLD:
             written = self._written_value(scope, node)
-        return written or Nullability(reason=f"{column.table}.{column.name} allows it")
+        found = written or Nullability(reason=f"{column.table}.{column.name} allows it")
+        return attrs.evolve(found, elements_not_null=found.elements_not_null or column.elements_checked)
 
     def _written_value(self, scope: Scope, node: Node) -> Nullability | None:
         """Return the nullability of a written value; None if nothing was written, or a trigger can change it."""

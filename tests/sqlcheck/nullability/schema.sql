@@ -164,3 +164,8 @@ create unique index noted_note_key on noted (id, lower(note));
 create unique index noted_amount_key on noted (id, scale(amount));
 create type mood as enum ('glad', 'sad');
 create table felt (id integer primary key, mood mood not null, maker integer);
+create table listed (
+    id integer primary key, tags text[] not null check (array_position(tags, null) is null),
+    words varchar(9)[] check (array_position(words, null) is null), late text[] check (array_position(late, null, 2) is null),
+    either text[] check (array_position(either, null) is null or id > 1), other text[] check (array_position(tags, null) is null)
+);
