@@ -72,6 +72,7 @@ INSERT = "when not matched then insert (id, name) values (v.n, 'a') "
             " as t where t.n = 1 and t.maker = $1"
         ),
         "select value from setting where value > $1",
+        "select node from leader where node > $1",
         "select only_one.name from only_one cross join setting where value > $1",
         "select toy.id from toy left join maker on maker.id = toy.id where maker.name = 'a' and maker.note > ''",
     ],
@@ -117,6 +118,8 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select toy.id from toy where lower(data ->> 'name') === 'a' and price > 0 and id > $1",
         "select id from noted where id = $1 and amount = 1.0",
         "select id from noted where id > $1 and note = 'A'",
+        "select node from voter where node > $1",
+        "select node from latest where node > $1",
         "with recursive up as (select $1::integer as id union select id + 1 from up where id < 9) select id from up",
         "merge into maker using toy on toy.id = $1 when matched then delete returning maker.id",
         "merge into maker using toy on maker.id = toy.id and toy.id = $1 when matched then delete returning toy.id",

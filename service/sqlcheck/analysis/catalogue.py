@@ -221,7 +221,7 @@ class Catalogue:
 
     def _equates(self, condition: Node) -> frozenset[int]:
         """Return the families by which a condition finds a column equal to a constant; nothing for other conditions."""
-        if condition.label == "VAR":
+        if (condition.arg if condition.booltesttype == pg.IS_TRUE else condition).label == "VAR":
             return self.families(BOOLEAN_EQUAL)
         sides = [strip_relabels(each) for each in condition.args] if condition.label == "OPEXPR" else []
         if {each.label for each in sides} != {"VAR", "CONST"} or any(each.constisnull for each in sides):

@@ -169,3 +169,6 @@ create table listed (
     words varchar(9)[] check (array_position(words, null) is null), late text[] check (array_position(late, null, 2) is null),
     either text[] check (array_position(either, null) is null or id > 1), other text[] check (array_position(tags, null) is null)
 );
+create table leader (is_one boolean not null unique check (is_one is true), node integer not null);
+create table voter (is_one boolean not null unique check ((not is_one) is true), node integer not null);
+create table latest (is_one boolean unique check (is_one is true), node integer not null);
