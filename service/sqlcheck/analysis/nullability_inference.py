@@ -246,8 +246,6 @@ class NullabilityInference:
         column = scope.catalogue.columns.get((relation.relid, node.varattno))
         if column is None:
             return UNKNOWN
-        if column.checked:
-            return Nullability(elements_not_null=column.elements_checked)
         written = None
         conflict = scope.query.onConflict
         if conflict and node.varno == conflict.exclRelIndex:
@@ -256,7 +254,8 @@ class NullabilityInference:
         elif node.varreturningtype != pg.OLD:
             written = self._written_value(scope, node)
         found = written or Nullability(reason=f"{column.table}.{column.name} allows it")
-        return attrs.evolve(found, elements_not_null=found.elements_not_null or column.elements_checked)
+        elements = found.elements_not_null or column.elements_checked
+        return attrs.evolve(NEVER if column.checked else found, elements_not_null=elements)
 
     def _written_value(self, scope: Scope, node: Node) -> Nullability | None:
         """Return the nullability of a written value; None if nothing was written, or a trigger can change it."""

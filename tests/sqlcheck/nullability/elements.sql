@@ -41,3 +41,9 @@ select tags, words, late, either, other from listed;
 
 -- never, who knows
 update listed set words = array[null]::varchar[], either = array[null]::text[] returning words, either;
+
+-- never, who knows
+insert into maker (id, name, tags) values (1, 'a', array['a']) returning new.tags, old.tags;
+
+-- who knows
+insert into maker (id, name, tags) values (1, 'a', '{}') on conflict (id) do update set note = 'a' returning tags;
