@@ -33,17 +33,22 @@ COLUMNS = """
         where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'f')
     ),
     family (ancestor, relation) as (
-        select attrelid, attrelid from own
+        select inhparent, inhrelid from pg_inherits
         union
         select family.ancestor, i.inhrelid from family inner join pg_inherits as i on i.inhparent = family.relation
+    ),
+    children as (
+        select
+            family.ancestor as attrelid, own.attname, bool_and(own.checked) as checked,
+            bool_and(own.elements_checked) as elements_checked
+        from family inner join own on own.attrelid = family.relation
+        group by family.ancestor, own.attname
     )
     select
         own.attrelid, own.attnum, own.relname::text, own.attname::text, own.required, own.filled, own.generated,
-        bool_and(member.checked), bool_and(member.elements_checked)
-    from own
-    inner join family on family.ancestor = own.attrelid
-    inner join own as member on member.attrelid = family.relation and member.attname = own.attname
-    group by 1, 2, 3, 4, 5, 6, 7
+        own.checked and coalesce(children.checked, true),
+        own.elements_checked and coalesce(children.elements_checked, true)
+    from own left join children using (attrelid, attname)
 """
 FUNCTIONS = """
     select

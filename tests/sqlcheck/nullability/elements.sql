@@ -39,6 +39,9 @@ select array(select array(select note from maker)), array(select (select array[t
 -- never, never, who knows, who knows, who knows
 select tags, words, late, either, other from listed;
 
+-- who knows
+select tags from plain;
+
 -- never, who knows
 update listed set words = array[null]::varchar[], either = array[null]::text[] returning words, either;
 

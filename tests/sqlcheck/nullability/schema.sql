@@ -172,3 +172,5 @@ create table listed (
 create table leader (is_one boolean not null unique check (is_one is true), node integer not null);
 create table voter (is_one boolean not null unique check ((not is_one) is true), node integer not null);
 create table latest (is_one boolean unique check (is_one is true), node integer not null);
+create table plain (tags text[] not null check (array_position(tags, null) is null) no inherit);
+create table plainer () inherits (plain);
