@@ -26,7 +26,7 @@ class ColumnConstraints:
     """A column of a table.
 
     `required`: NOT NULL. `filled`: by a default if an insert omits it. `generated`: from other columns. `checked`: no
-    existing row is null.
+    existing row is null. `elements_checked`: no array has a null element: `check (array_position(tags, null) is null)`.
     """
 
     table: str
@@ -35,6 +35,7 @@ class ColumnConstraints:
     filled: bool
     generated: bool
     checked: bool
+    elements_checked: bool
 
 
 @attrs.frozen
@@ -102,6 +103,7 @@ class Catalogue:
         )
         self.secured = self._oids("select oid from pg_class where relrowsecurity")
         self.arrays = self._oids("select oid from pg_type where typcategory = 'A' and typarray = 0")
+        self.enumerated = self._oids("select oid from pg_type where typtype = 'e' or oid = 'boolean'::regtype")
         self.never_null = self._builtin(NEVER_NULL)
         self.never_null_sets = self._builtin(NEVER_NULL_SETS)
         self.elements_not_null = self._builtin(ELEMENTS_NOT_NULL)
@@ -219,7 +221,7 @@ class Catalogue:
 
     def _equates(self, condition: Node) -> frozenset[int]:
         """Return the families by which a condition finds a column equal to a constant; nothing for other conditions."""
-        if condition.label == "VAR":
+        if (condition.arg if condition.booltesttype == pg.IS_TRUE else condition).label == "VAR":
             return self.families(BOOLEAN_EQUAL)
         sides = [strip_relabels(each) for each in condition.args] if condition.label == "OPEXPR" else []
         if {each.label for each in sides} != {"VAR", "CONST"} or any(each.constisnull for each in sides):

@@ -2,18 +2,31 @@
 
 from psycopg import sql
 
-# A column is not null if it is declared so and existing rows were checked, in each child table, too. The declaration of
-# a foreign table is not checked; that of a domain does not exclude the null of an outer join or an empty subquery.
+# A column is not null if it is declared so, or by a CHECK, and existing rows were checked, in each child table, too.
+# The declaration of a foreign table is not checked; that of a domain does not exclude the null of an outer join or an
+# empty subquery.
 COLUMNS = """
-    with recursive own as (
+    with recursive conditions (relation, number, condition) as (
+        select conrelid, conkey[1], pg_get_expr(conbin, conrelid) from pg_constraint
+        where contype = 'c' and convalidated and cardinality(conkey) = 1
+    ),
+    own as (
         select
             a.attrelid, a.attname, a.attnum, c.relname,
             a.atthasdef or a.attidentity <> '' or t.typdefault is not null as filled,
             a.attnotnull or t.typnotnull as required, a.attgenerated <> '' as generated,
-            c.relkind in ('r', 'p') and a.attnotnull and not exists (
+            c.relkind in ('r', 'p') and (a.attnotnull and not exists (
                 select from pg_constraint as k
                 where k.conrelid = c.oid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]
-            ) as checked
+            ) or exists (
+                select from conditions where relation = c.oid and number = a.attnum
+                    and condition = format('(%I IS NOT NULL)', a.attname)
+            )) as checked,
+            c.relkind in ('r', 'p') and exists (
+                select from conditions where relation = c.oid and number = a.attnum
+                    and starts_with(condition, format('(array_position(%I, NULL::', a.attname))
+                    and condition ~ '^[^,]*, NULL::[^,()]+\\) IS NULL\\)$'
+            ) as elements_checked
         from pg_attribute as a
         inner join pg_class as c on c.oid = a.attrelid
         inner join pg_type as t on t.oid = a.atttypid
@@ -23,15 +36,19 @@ COLUMNS = """
         select inhparent, inhrelid from pg_inherits
         union
         select family.ancestor, i.inhrelid from family inner join pg_inherits as i on i.inhparent = family.relation
+    ),
+    children as (
+        select
+            family.ancestor as attrelid, own.attname, bool_and(own.checked) as checked,
+            bool_and(own.elements_checked) as elements_checked
+        from family inner join own on own.attrelid = family.relation
+        group by family.ancestor, own.attname
     )
     select
         own.attrelid, own.attnum, own.relname::text, own.attname::text, own.required, own.filled, own.generated,
-        own.checked and not exists (
-            select from family
-            inner join own as child on child.attrelid = family.relation and child.attname = own.attname
-            where family.ancestor = own.attrelid and not child.checked
-        )
-    from own
+        own.checked and coalesce(children.checked, true),
+        own.elements_checked and coalesce(children.elements_checked, true)
+    from own left join children using (attrelid, attname)
 """
 FUNCTIONS = """
     select

@@ -9,7 +9,15 @@ from typing import Any
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Key
-from service.sqlcheck.analysis.node_tree import Node, constant_integer, own_variables, same, strip_relabels, walk
+from service.sqlcheck.analysis.node_tree import (
+    Node,
+    constant_integer,
+    own_variables,
+    same,
+    strip_relabels,
+    type_of,
+    walk,
+)
 from service.sqlcheck.analysis.not_null import as_variable
 from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts, is_table, joined_relations
 from service.sqlcheck.analysis.scope import Scope
@@ -57,6 +65,7 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     def is_fixed(key: Node) -> bool:
         entry, families = entries[key.tleSortGroupRef], scope.catalogue.families(key.eqop)
         given = any((positions.get(id(entry)), family) in fixed for family in families)
+        given |= bounded and type_of(entry.expr) in scope.catalogue.enumerated
         return given or dependencies.is_constant(entry.expr, families)
 
     calls = [scope.targets[position].expr for position, _ in fixed]
@@ -244,7 +253,8 @@ class FunctionalDependencies:
         )
 
     def _fixes_expression(self, number: int, expression: Node, family: int) -> bool:
-        return any(
+        columns = (Node("VAR", {**each.fields, "varno": number}) for each in own_variables(expression))
+        return all(map(self._has_single_value, columns)) or any(
             same(strip_relabels(expression), one, index=number)
             and family in families
             and self.is_constant(other, families)

@@ -56,17 +56,19 @@ def _merges_each(query: Node) -> bool:
 def unmatched_by(join: OuterJoin, inference: "Inference") -> frozenset[frozenset[OuterJoin]]:
     """Return the sets of outer joins that together leave a preserved row of an outer join without a match.
 
-    A foreign key or `left join … on true` guarantees a match: then only others, if they make the foreign key null.
+    A foreign key or `… join … on true` guarantees a match: then only others, if they make the foreign key null.
     """
     itself = frozenset({frozenset({join})})
     missing = join.node.rarg if join.preserved is join.node.larg else join.node.larg
     # With FOR UPDATE, a row that another transaction has changed meanwhile is joined to the rows that matched before.
-    if join.node.jointype == pg.FULL or join.scope.query.rowMarks:
+    if join.scope.query.rowMarks:
         return itself
     conditions = list(conjuncts(join.node.quals))
     rows = _GuaranteedRows(join.scope, inference, valid_session=False)
     if not conditions:
         return frozenset() if rows.has_row(missing) else itself
+    if join.node.jointype == pg.FULL:
+        return itself
     referencing = rows.referencing(missing, conditions)
     nulls = inference.null_if_any(join.scope, referencing) if referencing else UNKNOWN
     return nulls.outer_joins if nulls.known and not nulls.reason else itself

@@ -246,8 +246,6 @@ class NullabilityInference:
         column = scope.catalogue.columns.get((relation.relid, node.varattno))
         if column is None:
             return UNKNOWN
-        if column.checked:
-            return NEVER
         written = None
         conflict = scope.query.onConflict
         if conflict and node.varno == conflict.exclRelIndex:
@@ -255,7 +253,9 @@ class NullabilityInference:
             written = self.null_if_any(scope, values) if values else None
         elif node.varreturningtype != pg.OLD:
             written = self._written_value(scope, node)
-        return written or Nullability(reason=f"{column.table}.{column.name} allows it")
+        found = written or Nullability(reason=f"{column.table}.{column.name} allows it")
+        elements = found.elements_not_null or column.elements_checked
+        return attrs.evolve(NEVER if column.checked else found, elements_not_null=elements)
 
     def _written_value(self, scope: Scope, node: Node) -> Nullability | None:
         """Return the nullability of a written value; None if nothing was written, or a trigger can change it."""

@@ -35,3 +35,18 @@ select page.ids from (select array_agg(id) as ids from maker group by name) as p
 
 -- who knows, never
 select array(select array(select note from maker)), array(select (select array[toy.id]) from toy);
+
+-- never, never, who knows, who knows, who knows
+select tags, words, late, either, other from listed;
+
+-- who knows
+select tags from plain;
+
+-- never, who knows
+update listed set words = array[null]::varchar[], either = array[null]::text[] returning words, either;
+
+-- never, who knows
+insert into maker (id, name, tags) values (1, 'a', array['a']) returning new.tags, old.tags;
+
+-- who knows
+insert into maker (id, name, tags) values (1, 'a', '{}') on conflict (id) do update set note = 'a' returning tags;

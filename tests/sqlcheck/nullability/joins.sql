@@ -251,3 +251,9 @@ select page.id from (select maker.id, maker.name from toy left join maker on mak
 
 -- join
 select name from (select name, case when price > 1 then name else '' end as shown from toy left join maker on maker.id = toy.maker) as page where shown <> 'a';
+
+-- never, who knows, join
+select a.n, b.most, toy.id from (select count(*) as n from maker) as a full join (select max(id) as most, 1 as one from toy) as b on true full join toy on true;
+
+-- join, join
+select a.n, b.n from (select 1 as n) as a full join (select 2 as n) as b on a.n = b.n;

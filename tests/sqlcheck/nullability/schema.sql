@@ -152,3 +152,25 @@ create table mostly_one (
     made date not null unique check (made = current_date), id integer not null unique check (id = 1 or id = 2)
 );
 create unique index mostly_one_key on mostly_one (fixed) where code > 0;
+create table assured (
+    told integer check (told is not null), "Doubted" integer, "Mine" integer check (told is not null or "Mine" is not null),
+    few integer check (few > 0 or few is not null)
+);
+alter table assured add check ("Doubted" is not null) not valid;
+create table loose (told integer check (told is not null) no inherit);
+create table looser () inherits (loose);
+create table noted (id integer not null, note text, amount numeric);
+create unique index noted_note_key on noted (id, lower(note));
+create unique index noted_amount_key on noted (id, scale(amount));
+create type mood as enum ('glad', 'sad');
+create table felt (id integer primary key, mood mood not null, maker integer);
+create table listed (
+    id integer primary key, tags text[] not null check (array_position(tags, null) is null),
+    words varchar(9)[] check (array_position(words, null) is null), late text[] check (array_position(late, null, 2) is null),
+    either text[] check (array_position(either, null) is null or id > 1), other text[] check (array_position(tags, null) is null)
+);
+create table leader (is_one boolean not null unique check (is_one is true), node integer not null);
+create table voter (is_one boolean not null unique check ((not is_one) is true), node integer not null);
+create table latest (is_one boolean unique check (is_one is true), node integer not null);
+create table plain (tags text[] not null check (array_position(tags, null) is null) no inherit);
+create table plainer () inherits (plain);

@@ -41,3 +41,9 @@ select computed.sure, case when computed.tax is not null then total else 0 end f
 
 -- never
 select known from computed;
+
+-- never, itself, itself, itself
+select told, "Doubted", "Mine", few from assured;
+
+-- itself
+select told from loose;
