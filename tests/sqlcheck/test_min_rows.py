@@ -25,6 +25,9 @@ WITH_MADE = "with made as (insert into owner (maker, id) values (1, 2) returning
         MERGE + INSERT + "returning id",
         WITH_MADE + "insert into owner (maker, id) select made.maker, 3 from made returning id",
         WITH_MADE + "insert into maker (id, name) values (1, 'a') on conflict (id) do update set id = 1 returning id",
+        "insert into filled (id) values (1) returning id",
+        "insert into watched (id) values (1) on conflict (id) do update set name = 'a' returning id",
+        MERGE.replace("maker.", "filled.").replace("maker", "filled") + INSERT + "returning id",
     ],
 )
 def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
@@ -59,9 +62,11 @@ def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
         "select maker.id from (select 1 as id) as one inner join maker on maker.id > one.id and maker.name = 'a'",
         "insert into maker (id, name) values (1, 'a') on conflict do nothing returning id",
         "insert into box as b values (1, 2) on conflict (id, size) do update set label = '' where b.id > 1 returning 1",
-        "insert into filled (id) values (1) returning id",
+        "insert into skipped (id) values (1) returning id",
+        "insert into unset (id) values (1) returning id",
+        "insert into reread (id) values (1) returning id",
+        "insert into alike (id) values (1) on conflict (id) do update set id = 1 returning id",
         "insert into filled_view (id) values (1) returning id",
-        "insert into watched (id) values (1) on conflict (id) do update set name = 'a' returning id",
         WITH_MADE + "insert into owner (maker, id) values (1, 2) on conflict (id) do update set maker = 1 returning id",
         "select n from strict_ones(null) as n",
         "select 1 limit '0.2'::float8",
@@ -70,7 +75,6 @@ def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
         MERGE + "when not matched and n > 1 then insert (id, name) values (n, 'a') returning id",
         MERGE.replace("then", "and n > 1 then do nothing when matched then") + INSERT + "returning id",
         MERGE.replace("then update", "and v.n > 1 then update") + INSERT + "returning id",
-        MERGE.replace("maker.", "filled.").replace("maker", "filled") + INSERT + "returning id",
         "with recursive up as (select 1 as id union select id + 1 from up where id < 9) select id from up limit 1",
     ],
 )

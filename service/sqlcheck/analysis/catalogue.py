@@ -231,7 +231,16 @@ class Catalogue:
     @cached_property
     def triggers(self) -> set[tuple[Relation, int]]:
         """The tables whose rows a trigger or a rule can change or skip before a command writes them."""
-        return {*self._connection.execute(queries.TRIGGERS).fetchall()} | self.rules
+        return {(table, command) for table, command, _ in self._triggers} | self.rules
+
+    @cached_property
+    def skipping_triggers(self) -> set[tuple[Relation, int]]:
+        """The tables whose rows a trigger or a rule can skip."""
+        return {(table, command) for table, command, skips in self._triggers if skips} | self.rules
+
+    @cached_property
+    def _triggers(self) -> list[tuple[Relation, int, bool]]:
+        return self._connection.execute(queries.TRIGGERS).fetchall()
 
     @cached_property
     def rules(self) -> set[tuple[Relation, int]]:

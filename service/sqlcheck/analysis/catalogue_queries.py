@@ -138,14 +138,24 @@ CHECKS = """
         and conrelid not in (select oid from pg_class where relkind = 'f')
 """
 # Triggers that can change or skip a row before it is written: BEFORE and INSTEAD OF, FOR EACH ROW.
-# A table is changed by the triggers of its child tables, too.
-TRIGGERS = """
+# A table is changed by the triggers of its child tables, too. An insert or update is not skipped if PL/pgSQL uses NEW
+# only for its fields and in RETURN NEW, and returns nothing else.
+TRIGGERS = r"""
     with recursive changed as (
-        select tgrelid, tgtype from pg_trigger where not tgisinternal and (tgtype & 64 <> 0 or tgtype & 3 = 3)
+        select
+            t.tgrelid,
+            t.tgtype,
+            l.lanname <> 'plpgsql' or regexp_replace(p.prosrc, '\mreturn\s+new\s*;|\mnew\s*\.', '', 'gi')
+                ~* '\m(return|new)\M' as skips
+        from pg_trigger as t
+        inner join pg_proc as p on t.tgfoid = p.oid
+        inner join pg_language as l on p.prolang = l.oid
+        where not t.tgisinternal and (t.tgtype & 64 <> 0 or t.tgtype & 3 = 3)
         union
-        select i.inhparent, changed.tgtype from changed inner join pg_inherits as i on i.inhrelid = changed.tgrelid
+        select i.inhparent, changed.tgtype, changed.skips
+        from changed inner join pg_inherits as i on i.inhrelid = changed.tgrelid
     )
-    select tgrelid, command from changed
+    select tgrelid, command, skips or command = 4 from changed
     inner join (values (2, 16), (3, 4), (4, 8)) as event (command, bit) on tgtype & bit <> 0
 """
 # Rules that run other statements instead, whose rows are then returned; writing a view of such a table runs them, too.

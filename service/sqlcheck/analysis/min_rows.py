@@ -40,7 +40,7 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
         query.hasTargetSRFs
         or (query.commandType == pg.MERGE and not _merges_each(query))
         or (conflict and (conflict.action != pg.DO_UPDATE or conflict.onConflictWhere))
-        or (query.resultRelation and (is_intercepted(scope) or is_changed_elsewhere(scope)))
+        or (query.resultRelation and (is_intercepted(scope, only_skipped=True) or is_changed_elsewhere(scope)))
     ):
         return False
     return _GuaranteedRows(scope, inference, valid_session=valid_session).has_row(query.jointree)

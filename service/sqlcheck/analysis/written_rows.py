@@ -6,14 +6,15 @@ from service.sqlcheck.analysis.not_null import as_variable
 from service.sqlcheck.analysis.scope import Scope
 
 
-def is_intercepted(scope: Scope) -> bool:
-    """Return whether a trigger, a rule or a view can change or skip the rows that a statement writes."""
+def is_intercepted(scope: Scope, *, only_skipped: bool = False) -> bool:
+    """Return whether a trigger, a rule or a view can change or skip the rows that a statement writes, or only skip."""
+    triggers = scope.catalogue.skipping_triggers if only_skipped else scope.catalogue.triggers
     query, table = scope.query, scope.relation(scope.query.resultRelation)
     commands = {query.commandType, *([pg.UPDATE] if query.onConflict else [])}
     commands |= {each.commandType for each in query.mergeActionList or []}
     if table.relkind == "p":
         commands |= {pg.INSERT, pg.DELETE}  # of a row that changes its partition
-    return table.relkind not in {"r", "p"} or any((table.relid, each) in scope.catalogue.triggers for each in commands)
+    return table.relkind not in {"r", "p"} or any((table.relid, each) in triggers for each in commands)
 
 
 def is_changed_elsewhere(scope: Scope) -> bool:

@@ -124,6 +124,17 @@ create trigger fill before insert on moved_there for each row execute function f
 create table stated (id integer primary key, state text default 'new');
 create table watched (id integer primary key, name text);
 create trigger fill before update on watched for each row execute function fill();
+create table skipped (id integer primary key);
+create function skip() returns trigger language plpgsql as $$ begin if new.id > 9 then return null; end if; return new; end $$;
+create trigger skip before insert on skipped for each row execute function skip();
+create table unset (id integer primary key);
+create function unset() returns trigger language plpgsql as $$ begin New := null; return new; end $$;
+create trigger unset before insert on unset for each row execute function unset();
+create table reread (id integer primary key);
+create function reread() returns trigger language plpgsql as $$ begin select * into new from reread where id = new.id; return new; end $$;
+create trigger reread before insert on reread for each row execute function reread();
+create table alike (id integer primary key);
+create trigger alike before update on alike for each row execute function suppress_redundant_updates_trigger();
 create table spaced (id integer, word bpchar);
 create table product (id bigint generated always as identity primary key, product_name varchar(255) not null unique, price numeric(12, 2) not null);
 create index product_price_idx on product (price, id);
