@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 from pglast import parse_sql
-from pglast.enums import BoolExprType, CmdType, MergeMatchKind, SubLinkType
+from pglast.enums import A_Expr_Kind, BoolExprType, CmdType, MergeMatchKind, NullTestType, SubLinkType
 from pglast.parser import ParseError
 
 from service.sqlcheck.analysis.parse_tree import Node, walk
@@ -203,28 +203,45 @@ def _limits_rows(step: Step, node: Node) -> bool:
         sources, where = [node.sourceRelation], node.joinCondition
     else:
         sources, where = getattr(node, "fromClause", None) or getattr(node, "usingClause", None) or [], node.whereClause
-    return _is_limited(step, sources, where)
+    ctes = node.withClause.ctes if node.withClause else ()
+    joined = bool(sources) and not _picks(step, (*sources, *ctes))
+    filled = {each.name for each in getattr(node, "targetList", None) or ()}
+    return any(_is_limit(step, part, filled, joined=joined) for part in _parts(where))
 
 
-def _is_limited(step: Step, sources: Sequence[Node], where: Any) -> bool:  # noqa: ANN401 - a node, or None
-    joined = _are_in_use(step, sources)
-    parts = where.args if type(where).__name__ == "BoolExpr" and where.boolop == BoolExprType.AND_EXPR else [where]
-    return any(_is_limit(step, part, joined=joined) for part in parts)
+def _parts(where: Any) -> Sequence[Any]:  # noqa: ANN401 - a node, or None
+    is_and = type(where).__name__ == "BoolExpr" and where.boolop == BoolExprType.AND_EXPR
+    return where.args if is_and else [where]
 
 
-def _are_in_use(step: Step, sources: Sequence[Node]) -> bool:
-    return bool(sources) and all(type(each).__name__ == "RangeVar" and step.in_use(_name(each)) for each in sources)
+def _picks(step: Step, sources: Sequence[Node]) -> bool:
+    """Return whether joined tables and subqueries have fewer rows than tables in use, or than groups of their rows."""
+    nodes = walk(tuple(sources))
+    defined = {each.ctename for each in nodes if type(each).__name__ == "CommonTableExpr"}
+    tables = [each for each in nodes if type(each).__name__ == "RangeVar" and each.relname not in defined]
+    wheres = [getattr(each, "whereClause", None) or getattr(each, "quals", None) for each in nodes]
+    limits = ("limitCount", "havingClause", "valuesLists")
+    return (
+        not tables
+        or not all(step.in_use(_name(each)) for each in tables)
+        or any(getattr(each, name, None) for each in nodes for name in limits)
+        or any(_is_limit(step, part, set(), joined=True) for where in wheres for part in _parts(where))
+    )
 
 
-def _is_limit(step: Step, part: Any, *, joined: bool) -> bool:  # noqa: ANN401 - a node, or None
-    """Return whether a part of a condition is more than a join with a table in use, as `in (select …)` can be one."""
+def _is_limit(step: Step, part: Any, filled: set[str], *, joined: bool) -> bool:  # noqa: ANN401 - a node, or None
+    """Return whether a part of a condition is more than a join with a table in use, as `in (select …)` can be one.
+
+    :param filled: the columns that are set: `is null` and `is distinct from` hold for all rows before that
+    """
     if getattr(part, "subLinkType", None) in {SubLinkType.EXISTS_SUBLINK, SubLinkType.ANY_SUBLINK}:
-        query = part.subselect
-        sources = query.fromClause or ()
-        picks = query.limitCount or query.groupClause or query.havingClause
-        return bool(picks) or not _are_in_use(step, sources) or _is_limited(step, sources, query.whereClause)
+        return bool(part.subselect.groupClause) or _picks(step, [part.subselect])
     columns = [each.fields for each in walk(part) if type(each).__name__ == "ColumnRef"]
-    tables = {fields[0].sval for fields in columns if len(fields) > 1}
+    is_null = getattr(part, "nulltesttype", None) == NullTestType.IS_NULL
+    is_distinct = getattr(part, "kind", None) == A_Expr_Kind.AEXPR_DISTINCT
+    if (is_null or is_distinct) and any(getattr(fields[-1], "sval", "") in filled for fields in columns):
+        return False
+    tables = {fields[0].sval if len(fields) > 1 else "" for fields in columns}
     return bool(columns) and (not joined or len(tables) < 2)  # noqa: PLR2004 - a join names two
 
 
