@@ -75,6 +75,35 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
     )
 
 
+def test_change_of_a_trigger_says_what_changes(tree: Copy, empty_database_url: str) -> None:
+    tree.write_migration(
+        "9998_prepare_kites",
+        f"-- depends: {CREATE_KITES}\n-- locks: ok this one is only the past\n{FUNCTION}"
+        "create trigger t before insert on kites for each row execute function t();\n"
+        "create rule gone as on delete to kites do instead nothing;\nalter table login_session disable trigger all;",
+    )
+    tree.write_migration(
+        NAME,
+        "-- depends: 9998_prepare_kites\n"
+        "create or replace trigger t after update on kites for each row execute function t();\n"
+        "create or replace rule gone as on delete to kites where old.version = 1 do instead nothing;\n"
+        "alter table login_session enable trigger all;\nalter table login_session disable trigger all;",
+    )
+
+    last = tree.review_newest_migration(empty_database_url)
+
+    affects = "writers wait, and the previous release is affected [trigger]"
+    assert as_text(sorted({*last.findings})) == "\n".join(
+        f"{PLACE}:{line}: {affects}"
+        for line in (
+            "2: trigger t of kites is changed",
+            "3: rule gone of kites is changed",
+            "4: constraint login_session_user_id_fkey of login_session is enabled",
+            "5: constraint login_session_user_id_fkey of login_session is disabled",
+        )
+    )
+
+
 def test_invalid_index_is_found(tree: Copy, empty_database_url: str) -> None:
     sql = "update pg_index set indisvalid = false where indexrelid = 'user_model_email_key'::regclass;"
 

@@ -77,7 +77,7 @@ def test_change_of_all_rows_is_found(tree: Copy, empty_database_url: str, sql: s
         "update kites set kite_name = trim(kite_name) where kite_name is distinct from trim(kite_name);",
         "update kites set kite_name = email from user_model as u where user_id = u.id;",
         "update kites set kite_name = email from user_model as u where user_id = u.id and kite_name is null;",
-        "update kites set version = 2 from (select id, count(*) from user_model group by id) as u where user_id = u.id;",
+        "update kites set version = 2 from (select id, max(email) from user_model group by 1) u where user_id = u.id;",
         "with old as (select * from user_model) update kites set version = 2 from old where user_id = old.id;",
         "delete from kites as k using user_model as u natural join login_session where k.user_id = u.id;",
     ],

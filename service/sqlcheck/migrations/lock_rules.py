@@ -122,9 +122,11 @@ def _scans(step: Step) -> Iterator[tuple[str, str]]:
 def _triggers(step: Step) -> Iterator[tuple[str, str]]:
     for oid in sorted(step.after.triggers.keys() | step.before.triggers.keys()):
         before, after = step.before.triggers.get(oid), step.after.triggers.get(oid)
-        kind, table, name, state = after or before or [""] * 4
+        kind, table, name, state, _ = after or before or [""] * 5
         if before != after and step.in_use(table):
-            what = "dropped" if not after else "disabled" if state == "D" else "enabled" if before else "created"
+            what = "disabled" if after and state == "D" else "enabled" if before else "created"
+            if before and (not after or before[3] == state):  # an enabled trigger of a constraint is not read
+                what = "changed" if after else "dropped" if kind != "constraint" else what
             yield "trigger", f"{kind} {name} of {table} is {what}: writers wait, and the previous release is affected"
 
 

@@ -36,10 +36,13 @@ NOT_NULL = """
     where c.relkind in ('r', 'p') and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
 """
 TRIGGERS = """
-    select 'trigger ' || oid, 'trigger', tgrelid::bigint, tgname::text, tgenabled::text
-    from pg_trigger where not tgisinternal or tgenabled <> 'O'
+    select
+        'trigger ' || t.oid, case when t.tgisinternal then 'constraint' else 'trigger' end, t.tgrelid::bigint,
+        coalesce(k.conname, t.tgname)::text, t.tgenabled::text, pg_get_triggerdef(t.oid)
+    from pg_trigger as t left join pg_constraint as k on k.oid = t.tgconstraint
+    where not t.tgisinternal or t.tgenabled <> 'O'
     union all
-    select 'rule ' || oid, 'rule', ev_class::bigint, rulename::text, ev_enabled::text
+    select 'rule ' || oid, 'rule', ev_class::bigint, rulename::text, ev_enabled::text, pg_get_ruledef(oid)
     from pg_rewrite where rulename <> '_RETURN'
 """
 ROW_SECURITY = """
@@ -77,7 +80,7 @@ class State:
     indexes: dict[int, str]
     foreign_keys: dict[int, str]
     not_null: dict[tuple[str, str], list[bool]]
-    triggers: dict[str, tuple[str, str, str, str]]
+    triggers: dict[str, tuple[str, ...]]
     secured: set[tuple[str, str]]
     locks: dict[str, str]
     lock_timeout: str
