@@ -167,8 +167,10 @@ def findings(tree: Copy, url: str, sql: str) -> list[Finding]:
             ),
         ),
         (
-            "do $$ begin execute 'drop table kites'; alter table user_model rename email to mail; end $$;\n"
-            "do $$ begin drop view live_session; end $$;",
+            (
+                "do $$ begin execute 'drop table kites'; alter table user_model rename email to mail; end $$;\n"
+                "do $$ begin drop view live_session; end $$;"
+            ),
             (
                 ":3: kites is dropped or renamed, and the previous release may read it [drop]\n"
                 f"{PLACE}:3: user_model.email is dropped or renamed, and the previous release may read it [drop]\n"

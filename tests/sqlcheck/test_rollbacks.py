@@ -154,8 +154,8 @@ def test_rollback_that_restores_the_schema_has_no_finding(
 
 @pytest.mark.parametrize("mode", ["", "-- transactional: false\n"])
 def test_rollback_that_fails_is_found(empty_database_url: str, tmp_path: Path, mode: str) -> None:
-    assert check(empty_database_url, tmp_path, f"{mode}select 1;", "drop table dogs;") == (
-        f'{PLACE}PostgreSQL says: table "dogs" does not exist [rollback]'
+    assert check(empty_database_url, tmp_path, f"{mode}select 1;", "select 1;\n-- Why.\ndrop table dogs;") == (
+        f'{PLACE.replace(":1", ":3")}PostgreSQL says: table "dogs" does not exist [rollback]'
     )
 
 

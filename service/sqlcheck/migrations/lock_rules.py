@@ -13,10 +13,10 @@ from pglast import parse_sql
 from pglast.enums import A_Expr_Kind, BoolExprType, CmdType, MergeMatchKind, NullTestType, SubLinkType
 from pglast.parser import ParseError
 
+from service.migrate import after_comments
 from service.sqlcheck.analysis.parse_tree import Node, walk
 from service.sqlcheck.migrations.functions import FunctionSource, plpgsql_statements
 from service.sqlcheck.migrations.lock_state import WAITS, State
-from service.sqlcheck.migrations.migration_files import after_comments
 from service.sqlcheck.migrations.schema import qualified, schema_and_name
 
 NO_READERS = "AccessExclusiveLock"
@@ -140,7 +140,7 @@ def _row_security(step: Step) -> Iterator[tuple[str, str]]:
 
 def hides_statements(statement: str) -> bool:
     """Return whether a statement can call functions, or is a DO block."""
-    return bool(HIDES_STATEMENTS.match(statement, after_comments(statement, 0)))
+    return bool(HIDES_STATEMENTS.match(statement, after_comments(statement)))
 
 
 def _drops(step: Step) -> Iterator[tuple[str, str]]:
