@@ -75,7 +75,8 @@ def findings(tree: Copy, url: str, sql: str) -> list[Finding]:
         ),
         (
             (
-                "alter table kites add column session_id uuid\n    references user_model (id);\n"
+                "alter table kites add column session_id uuid default '00000000-0000-0000-0000-000000000000'\n"
+                "    references user_model (id);\n"
                 "create index on kites (session_id);"
             ),
             (
@@ -160,6 +161,13 @@ def findings(tree: Copy, url: str, sql: str) -> list[Finding]:
             f":4: {SCAN.replace('kites', 'login_throttle')} [scan]",
         ),
         (
+            "-- squawk-ignore renaming-table\nalter table kites rename to dragons;\ncreate index on dragons (version);",
+            (
+                ":5: an index of dragons, which exists, is created without CONCURRENTLY: writers wait "
+                "[index-not-concurrent]"
+            ),
+        ),
+        (
             "lock table login_session, kites;",
             (
                 f":3: kites is locked until the migration ends [lock-table]\n"
@@ -230,6 +238,9 @@ def test_blocking_migration_is_found(tree: Copy, empty_database_url: str, sql: s
             "create table toys (id bigint primary key);\ncreate index toys_idx on toys (id);\n"
             "alter table toys alter column id type integer;"
         ),
+        "alter table kites add column session_id uuid references user_model (id);",
+        "lock table kites in row exclusive mode;",
+        "create temporary table kites (version integer);\nupdate kites set version = 1;",
         "create view names as select kite_name from kites;",
         "alter table login_session alter column user_agent type varchar(300);",
         "alter table kites add column colour text not null default 'red';",

@@ -51,7 +51,8 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
         "alter domain dark validate constraint dark_check;\nalter table login_session force row level security;\n"
         'alter table "Oar" add check (id > 0);\ndelete from "Oar";\n'
         "create index on only days (day);\ncreate index on days (day, day);\n"
-        "create table first_weeks partition of weeks for values in ('2020-01-01');",
+        "create table first_weeks partition of weeks for values in ('2020-01-01');\n"
+        "set search_path = other;\nlock table toys;",
     )
 
     last = tree.review_newest_migration(empty_database_url)
@@ -71,6 +72,7 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
             '11: all rows of "Oar"' + SCAN.removeprefix("all rows of kites") + " [scan]",
             '12: delete of "Oar" while "Oar" is locked, for readers too: use another migration [whole-table]',
             f"14: an index of other_days, which exists, {BUILT} [index-not-concurrent]",
+            "17: other.toys is locked until the migration ends [lock-table]",
         )
     )
 
@@ -87,7 +89,8 @@ def test_change_of_a_trigger_says_what_changes(tree: Copy, empty_database_url: s
         "-- depends: 9998_prepare_kites\n"
         "create or replace trigger t after update on kites for each row execute function t();\n"
         "create or replace rule gone as on delete to kites where old.version = 1 do instead nothing;\n"
-        "alter table login_session enable trigger all;\nalter table login_session disable trigger all;",
+        "alter table login_session enable trigger all;\nalter table login_session disable trigger all;\n"
+        "set search_path = '';",
     )
 
     last = tree.review_newest_migration(empty_database_url)

@@ -46,8 +46,17 @@ class Step:
     functions: list[FunctionSource]
 
     def in_use(self, table: str) -> bool:
-        """Return whether a table existed before the migration, and still does."""
-        return table in self.start.tables and table in self.before.tables and table in self.after.tables
+        """Return whether a table existed before the migration, maybe with another name, and still does."""
+        oid = self.before.oids.get(table)
+        return oid in self.start.names and oid == self.after.oids.get(table)
+
+    def name(self, table: Node) -> str:
+        """Return the full name of a table in a statement."""
+        return (
+            qualified(table.schemaname, table.relname)
+            if table.schemaname
+            else self.before.visible.get(table.relname, "")
+        )
 
     def is_scanned(self, table: str) -> bool:
         """Return whether PostgreSQL has read all rows of a table, or of one with its name in another schema."""
@@ -91,6 +100,8 @@ def _is_concurrent(step: Step) -> bool:
 
 
 def _foreign_keys(step: Step) -> Iterator[tuple[str, str]]:
+    if not any(each.startswith("validating foreign key") for each in step.notices):
+        return  # such as that of a new column, which is null
     for key in sorted(step.after.foreign_keys.keys() - step.before.foreign_keys.keys()):
         if step.in_use(owner := step.after.foreign_keys[key]) and step.blocks_writers(owner):
             sentence = (
@@ -146,8 +157,12 @@ def hides_statements(statement: str) -> bool:
 def _drops(step: Step) -> Iterator[tuple[str, str]]:
     """Find what a DO block or a function drops; squawk reads other statements."""
     if hides_statements(step.statement):
-        gone = step.start.not_null.keys() & step.before.not_null.keys() - step.after.not_null.keys()
-        names = {f"{table}.{name}" if table in step.after.tables else table for table, name in gone}
+        names = {
+            f"{table}.{name}" if step.in_use(table) else table
+            for table, name in step.before.not_null
+            if step.before.oids[table] in step.start.names
+            and not (step.in_use(table) and (table, name) in step.after.not_null)
+        }
         for name in sorted(names):
             yield "drop", f"{name} is dropped or renamed, and the previous release may read it"
 
@@ -160,10 +175,10 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one br
     locked = [table for table in in_use if before.get(table) != after[table]]
     for node in _nodes(step):
         kind = type(node).__name__
-        if kind == "LockStmt":
-            for table in filter(step.in_use, map(_name, node.relations)):
+        if kind == "LockStmt" and "writers" in [*WAITS.values()][node.mode - 1]:
+            for table in filter(step.in_use, map(step.name, node.relations)):
                 yield "lock-table", f"{table} is locked until the migration ends"
-        elif _changes_rows(node) and step.in_use(table := _name(node.relation)):
+        elif _changes_rows(node) and step.in_use(table := step.name(node.relation)):
             verb = kind.removesuffix("Stmt").lower()
             if unreadable:
                 sentence = f"{verb} of {table} while {unreadable[0]} is locked, for readers too: use another migration"
@@ -174,7 +189,7 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one br
             sentence = f"{read[0]} is read while {unreadable[0]} is locked, for readers too: use another migration"
             yield "whole-table", sentence
         elif kind == "CreateStmt" and node.partbound and not any(IMPLIED in each for each in step.notices):
-            parent = _name(node.inhRelations[0])  # rows of its default partition may belong to the new one
+            parent = step.name(node.inhRelations[0])  # rows of its default partition may belong to the new one
             for table in (each for each in locked if after[each] == NO_READERS and each != parent):
                 why = "a validated CHECK can exclude the new ones"
                 yield "scan", f"all rows of {table} are read while it is locked: {why}"
@@ -187,7 +202,7 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one br
 def _tables_read(step: Step, node: Node) -> list[str]:
     """Return the tables in use from which INSERT or CREATE TABLE AS copies rows."""
     source = node.selectStmt if type(node).__name__ == "InsertStmt" else None if node.into.skipData else node.query
-    return [*filter(step.in_use, (_name(each) for each in walk(source) if type(each).__name__ == "RangeVar"))]
+    return [*filter(step.in_use, (step.name(each) for each in walk(source) if type(each).__name__ == "RangeVar"))]
 
 
 def _changes_rows(node: Node) -> bool:
@@ -225,7 +240,7 @@ def _picks(step: Step, sources: Sequence[Node]) -> bool:
     limits = ("limitCount", "havingClause", "valuesLists")
     return (
         not tables
-        or not all(step.in_use(_name(each)) for each in tables)
+        or not all(step.in_use(step.name(each)) for each in tables)
         or any(getattr(each, name, None) for each in nodes for name in limits)
         or any(_is_limit(step, part, set(), joined=True) for where in wheres for part in _parts(where))
     )
@@ -267,7 +282,3 @@ def _parsed(statement: str) -> list[Node]:
     trees = [each.stmt for each in parse_sql(statement)]
     is_block = any(type(tree).__name__ == "DoStmt" for tree in trees)
     return [tree for each in plpgsql_statements(statement) for tree in each.trees()] if is_block else trees
-
-
-def _name(table: Node) -> str:
-    return qualified(table.schemaname or "public", table.relname)

@@ -11,7 +11,8 @@ from service.sqlcheck.migrations.schema import qualified
 RELATIONS = """
     select
         c.oid::bigint, n.nspname::text, c.relname::text,
-        case when c.relkind in ('r', 'm') then coalesce(pg_relation_filenode(c.oid), 0)::bigint else 0 end
+        case when c.relkind in ('r', 'm') then coalesce(pg_relation_filenode(c.oid), 0)::bigint else 0 end,
+        pg_table_is_visible(c.oid)
     from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
     where c.relkind in ('r', 'm', 'p', 'v', 'f', 'S') and n.nspname !~ '^(pg_|information_schema$)'
 """
@@ -38,11 +39,14 @@ NOT_NULL = """
 TRIGGERS = """
     select
         'trigger ' || t.oid, case when t.tgisinternal then 'constraint' else 'trigger' end, t.tgrelid::bigint,
-        coalesce(k.conname, t.tgname)::text, t.tgenabled::text, pg_get_triggerdef(t.oid)
+        coalesce(k.conname, t.tgname)::text, t.tgenabled::text,
+        concat(t.tgfoid, t.tgtype, t.tgattr, t.tgqual, t.tgargs)
     from pg_trigger as t left join pg_constraint as k on k.oid = t.tgconstraint
     where not t.tgisinternal or t.tgenabled <> 'O'
     union all
-    select 'rule ' || oid, 'rule', ev_class::bigint, rulename::text, ev_enabled::text, pg_get_ruledef(oid)
+    select
+        'rule ' || oid, 'rule', ev_class::bigint, rulename::text, ev_enabled::text,
+        concat(ev_type, is_instead, ev_qual, ev_action)
     from pg_rewrite where rulename <> '_RETURN'
 """
 ROW_SECURITY = """
@@ -72,10 +76,13 @@ LOCKS = """
 class State:
     """The parts of the catalogue that the rules compare, and the locks held.
 
-    `names`: those of tables, views and sequences, by oid; `tables`: their files. `locks`: the locks held on them.
+    `names`: those of tables, views and sequences, by oid; `oids`, `tables`, `locks`: their oids, files and locks held.
+    `visible`: the names of those that need no schema, by their names in it.
     """
 
     names: dict[int, str]
+    oids: dict[str, int]
+    visible: dict[str, str]
     tables: dict[str, int]
     indexes: dict[int, str]
     foreign_keys: dict[int, str]
@@ -93,10 +100,12 @@ class State:
             return connection.execute(query).fetchall()
 
         relations = rows(RELATIONS)
-        names = {oid: qualified(schema, name) for oid, schema, name, _ in relations}
+        names = {oid: qualified(schema, name) for oid, schema, name, *_ in relations}
         return cls(
             names=names,
-            tables={names[oid]: file for oid, *_, file in relations},
+            oids={name: oid for oid, name in names.items()},
+            visible={name: names[oid] for oid, _, name, _, is_visible in relations if is_visible},
+            tables={names[oid]: file for oid, _, _, file, _ in relations},
             indexes={file: names.get(table, "") for file, table in rows(INDEXES)},
             foreign_keys={oid: names.get(table, "") for oid, table in rows(FOREIGN_KEYS)},
             not_null={(names[table], column): flags for table, column, *flags in rows(NOT_NULL)},
