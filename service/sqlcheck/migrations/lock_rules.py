@@ -47,16 +47,13 @@ class Step:
 
     def in_use(self, table: str) -> bool:
         """Return whether a table existed before the migration, maybe with another name, and still does."""
-        oid = self.before.oids.get(table)
-        return oid in self.start.names and oid == self.after.oids.get(table)
+        oid, _ = self.before.tables.get(table, (0, 0))
+        return oid in self.start.names and oid == self.after.tables.get(table, (0, 0))[0]
 
     def name(self, table: Node) -> str:
         """Return the full name of a table in a statement."""
-        return (
-            qualified(table.schemaname, table.relname)
-            if table.schemaname
-            else self.before.visible.get(table.relname, "")
-        )
+        visible = self.before.visible.get(table.relname, "")
+        return qualified(table.schemaname, table.relname) if table.schemaname else visible
 
     def is_scanned(self, table: str) -> bool:
         """Return whether PostgreSQL has read all rows of a table, or of one with its name in another schema."""
@@ -160,7 +157,7 @@ def _drops(step: Step) -> Iterator[tuple[str, str]]:
         names = {
             f"{table}.{name}" if step.in_use(table) else table
             for table, name in step.before.not_null
-            if step.before.oids[table] in step.start.names
+            if step.before.tables[table][0] in step.start.names
             and not (step.in_use(table) and (table, name) in step.after.not_null)
         }
         for name in sorted(names):

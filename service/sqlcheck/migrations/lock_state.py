@@ -76,14 +76,13 @@ LOCKS = """
 class State:
     """The parts of the catalogue that the rules compare, and the locks held.
 
-    `names`: those of tables, views and sequences, by oid; `oids`, `tables`, `locks`: their oids, files and locks held.
-    `visible`: the names of those that need no schema, by their names in it.
+    `names`: those of tables, views and sequences, by oid; `visible`: by the name without a schema, if that is enough;
+    `tables`: their oids and files; `locks`: the locks held on them.
     """
 
     names: dict[int, str]
-    oids: dict[str, int]
     visible: dict[str, str]
-    tables: dict[str, int]
+    tables: dict[str, tuple[int, int]]
     indexes: dict[int, str]
     foreign_keys: dict[int, str]
     not_null: dict[tuple[str, str], list[bool]]
@@ -103,9 +102,8 @@ class State:
         names = {oid: qualified(schema, name) for oid, schema, name, *_ in relations}
         return cls(
             names=names,
-            oids={name: oid for oid, name in names.items()},
             visible={name: names[oid] for oid, _, name, _, is_visible in relations if is_visible},
-            tables={names[oid]: file for oid, _, _, file, _ in relations},
+            tables={names[oid]: (oid, file) for oid, _, _, file, _ in relations},
             indexes={file: names.get(table, "") for file, table in rows(INDEXES)},
             foreign_keys={oid: names.get(table, "") for oid, table in rows(FOREIGN_KEYS)},
             not_null={(names[table], column): flags for table, column, *flags in rows(NOT_NULL)},
