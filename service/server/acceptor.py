@@ -56,7 +56,6 @@ class Acceptor:
             # Otherwise the kernel buffers up to 4 MB for each client that does not read (tcp(7), tcp_wmem).
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_IN_KERNEL)
         listen(listener, BACKLOG)
-        slot.set_connections(0)
         self._loop.add_reader(listener, self._on_readable)
 
     @property
@@ -84,7 +83,6 @@ class Acceptor:
         self._timer = self._loop.call_later(seconds, self._resume)
 
     def _resume(self) -> None:
-        self._timer = None
         self._loop.add_reader(self._listener, self._on_readable)
         self._accept()
 

@@ -131,7 +131,7 @@ class Supervisor:
                 worker.process.kill()
         if self._stop_at is None:
             self._replace(now)
-        elif now >= self._stop_at and self._listener.fileno() >= 0:
+        elif now >= self._stop_at:
             # If the parent kept it open, clients would queue in its backlog, and no worker would accept them.
             stop_accepting(self._listener)
             self._listener.close()

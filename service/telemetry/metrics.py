@@ -241,8 +241,13 @@ def _write(file: int | Path, content: bytes) -> None:
         with open(file, "wb", closefd=isinstance(file, Path)) as opened:
             opened.write(content)
     except OSError as error:
-        advice = "free space in /dev/shm, or let TMPDIR name another folder"
-        raise OperatorError(f"The files of the metrics cannot be written: {error.strerror}; {advice}") from error
+        raise unwritable(error) from error
+
+
+def unwritable(error: OSError) -> OperatorError:
+    """Return the error that tells operators why the files of the metrics cannot be written."""
+    advice = "free space in /dev/shm, or let TMPDIR name another folder"
+    return OperatorError(f"The files of the metrics cannot be written: {error.strerror}; {advice}")
 
 
 @asynccontextmanager

@@ -33,6 +33,7 @@ from service.telemetry.metrics import (
     Family,
     Key,
     Layout,
+    unwritable,
 )
 from service.telemetry.metrics_server import serve_in_thread
 
@@ -58,11 +59,14 @@ def make_directory() -> Iterator[Path]:
     """Create a folder for the workers' files, in memory (tmpfs(5)) if possible, else in the temporary directory.
 
     It stays locked until the context or this process ends. Unlocked folders are leftovers of killed processes, and are
-    removed.
+    removed. Raises OperatorError.
     """
     memory = "/dev/shm"  # noqa: S108 - mkdtemp creates a private folder in it
     in_memory = os.access(memory, os.W_OK) and "TMPDIR" not in os.environ
-    parent = Path(memory if in_memory else tempfile.gettempdir())
+    try:
+        parent = Path(memory if in_memory else tempfile.gettempdir())
+    except FileNotFoundError as error:  # each of those that Python tries is missing, read-only or full
+        raise unwritable(error) from error
     for leftover in parent.glob(f"{PREFIX}*"):
         with suppress(OSError), _locked(leftover):  # fails for folders of other users, and for those in use
             shutil.rmtree(leftover)

@@ -68,6 +68,16 @@ async def test_empty_database_is_not_ready(empty_database_url: str) -> None:
     assert_unavailable(response, f"The schema is behind: {FIRST} is not applied; run python -m service migrate")
 
 
+async def test_role_without_privileges_is_not_ready(own_database_url: str) -> None:
+    app = create_app(make_settings(f"{own_database_url}&role=pg_signal_backend"))
+
+    async with app.lifespan(), service_client(app) as client:
+        response = await client.get("/health/ready")
+
+    denied = "permission denied for table migration_checksum"
+    assert_unavailable(response, f"PostgreSQL says: {denied}; grant it to the role of DATABASE_URL")
+
+
 async def test_service_without_database_is_live_but_not_ready() -> None:
     app = create_app(make_settings("postgresql://127.0.0.1:1/kites"))
 

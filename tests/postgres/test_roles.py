@@ -59,9 +59,11 @@ def invoke(*arguments: str, url: str) -> Result:
 
 @pytest.fixture(scope="module")
 def url(cluster: EmbeddedPostgres) -> str:
-    """Return the administrator's URL of a database with the roles, migrated by its owner."""
+    """Return the administrator's URL of a database with the roles, migrated by its owner, hardened as some are."""
     url = create_database(cluster, "with roles")
     assert run("roles", "--apply", settings={"DATABASE_URL": url}).returncode == 0
+    with psycopg.connect(url) as connection:
+        connection.execute("alter default privileges for role service_owner revoke execute on functions from public")
     migrated = run("migrate", settings={"DATABASE_URL": as_role(url, OWNER)})
     assert (migrated.returncode, migrated.stderr) == (0, "")
     return url

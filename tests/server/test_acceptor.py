@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import socket
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -66,6 +67,27 @@ async def test_limit_after_a_failure_ends() -> None:
 
         with socket.create_connection(listener.getsockname()):
             await asyncio.wait_for(accepted.wait(), PATIENCE)
+        await acceptor.stop()
+
+
+@pytest.mark.parametrize(
+    ("idle", "closed"), [([0, 3, 5, 2, 4, 6], [6, 5, 4]), ([0, 0, 5, 0, 4, 0], [5, 4])], ids=["enough", "few"]
+)
+async def test_failure_to_accept_closes_the_longest_idle(idle: list[int], closed: list[int]) -> None:
+    """Half of all, but none that was idle for less than a second; then accepting pauses."""
+    loop = asyncio.get_running_loop()
+    found: list[int] = []
+    connections = [
+        SimpleNamespace(idle_since=loop.time() - seconds, close_if_idle=partial(found.append, seconds))
+        for seconds in idle
+    ]
+    with bind("127.0.0.1", 0) as listener:
+        acceptor = Acceptor(listener, asyncio.Protocol, connections, Slot([0], [0], 0))  # type: ignore[arg-type]  # all that it uses of them
+
+        acceptor._on_accept_error(OSError(errno.EMFILE, "Too many open files"))  # noqa: SLF001 - as accept() raises it
+
+        assert found == closed
+        assert not loop.remove_reader(listener)
         await acceptor.stop()
 
 

@@ -276,9 +276,13 @@ async def test_slow_readers_share_a_bounded_buffer(app: Service, monkeypatch: py
 
 
 async def test_client_is_served_beside_a_busy_process(app: Service) -> None:
+    """The other process has fewer connections, but accepts none."""
     async with listening(app, slot=Slot([0, 0], [0, 0], 0)) as port:
+        _, first = await asyncio.open_connection("127.0.0.1", port)
+
         answers = await asyncio.gather(*[talk(port, GET + b"Connection: close\r\n\r\n") for _ in range(4)])
 
+        first.close()
     assert [statuses(answer) for answer in answers] == [[200]] * 4
 
 

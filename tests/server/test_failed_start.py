@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ def test_process_that_cannot_be_created_is_retried(supervise: Supervise) -> None
     running = supervise(2)
     limit_descriptors(running, -2)
     running.workers()[0].kill()
-    wait_until(lambda: events(running).count(RETRY) == 2, "it is tried twice")
+    wait_until(lambda: events(running).count(RETRY) == 5, "it is tried as often as slots are free")
 
     limit_descriptors(running, 20)
 
@@ -28,6 +29,23 @@ def test_process_that_cannot_be_created_is_retried(supervise: Supervise) -> None
     assert set(events(running)) == {"worker died", RETRY}
     assert running.end() == 0
     assert running.stderr == ""
+
+
+def test_failure_after_a_recovery_is_retried_soon(supervise: Supervise, broken: Path) -> None:
+    """The successor has the slot of the worker that died, and the pause begins at the first again."""
+    broken.touch()
+    running = supervise(2)
+    wait_until(lambda: events(running).count(RETRY) == 2, "it is tried twice")
+    broken.unlink()
+    wait_until(lambda: running.stdout.count(STARTED) == 2, "all workers serve")
+    time.sleep(1)  # their parent notices
+    broken.touch()
+
+    running.workers()[0].kill()
+
+    wait_until(lambda: events(running).count(RETRY) == 3, "it is tried again")
+    lines = [json.loads(line) for line in running.stdout.splitlines()]
+    assert [line["seconds"] for line in lines if line["event"] == RETRY] == [0.2, 0.4, 0.2]
 
 
 def test_failed_fork_is_retried_without_fork(supervise: Supervise, fork_error: Path) -> None:

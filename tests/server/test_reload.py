@@ -1,5 +1,6 @@
 """SIGHUP to the parent of several workers, as real processes with a small application."""
 
+import os
 import signal
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
@@ -7,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import wait_until
-from tests.support.supervisors import Supervise, events, pids
+from tests.support.processes import is_alive, wait_until
+from tests.support.supervisors import STARTED, Supervise, events, pids
 
 pytestmark = pytest.mark.slow  # starts processes
 
@@ -30,13 +31,27 @@ def test_reload_that_cannot_start_keeps_the_old_workers(supervise: Supervise, br
 def test_reload_during_another_replaces_its_workers_too(supervise: Supervise) -> None:
     """They can have read their code before it was changed again."""
     running = supervise(2)
-    running.process.send_signal(signal.SIGHUP)
+    os.killpg(running.process.pid, signal.SIGHUP)  # workers ignore it
     wait_until(lambda: len(pids(running)) == 3, "the first one starts a worker")
     before = pids(running)
 
     running.process.send_signal(signal.SIGHUP)
 
     wait_until(lambda: not before & pids(running), "all are replaced")
+    assert events(running) == []
+
+
+def test_old_worker_can_die_during_a_reload(supervise: Supervise) -> None:
+    running = supervise(2)
+    old = running.workers()
+    running.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(pids(running)) == 3, "it starts a worker")
+
+    old[0].kill()
+
+    wait_until(lambda: running.stdout.count(STARTED) == 4, "all are replaced")
+    wait_until(lambda: not any(map(is_alive, old)), "the old ones have ended")
+    assert "parent failed; stopping" not in events(running)
 
 
 def test_reload_waits_for_the_workers_of_earlier_ones(supervise: Supervise) -> None:

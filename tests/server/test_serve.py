@@ -142,10 +142,12 @@ def test_workers_end_when_their_parent_is_killed(own_database_url: str, serve: S
 
 
 def test_dead_worker_is_replaced_with_the_same_code(own_database_url: str, checkout: Path, start: Start) -> None:
-    """At once, even while its parent waits for a heartbeat, and during a deploy."""
+    """At once, even while its parent waits for a heartbeat, and after a reload that was given up."""
     served = start("serve", serve_settings(own_database_url, WEB_CONCURRENCY="2"), checkout)
     wait_until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
     (checkout / "service/http/system/health.py").write_text("broken")
+    served.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "reload given up" in served.stdout, "the new code cannot start")
     worker = served.workers()[0]
     worker.suspend()
     time.sleep(0.6)  # its parent checks every half second
@@ -219,11 +221,12 @@ def test_server_starts_without_database_and_becomes_ready(
 
 
 def test_ctrl_c_ends_without_output_on_stderr(own_database_url: str, serve: Serve) -> None:
-    served = serve(own_database_url)
+    served = serve(own_database_url, DRAIN_SECONDS="5")
 
     assert served.end(signal.SIGINT) == 0
 
     assert served.stderr == ""
+    assert '"draining"' not in served.stdout
 
 
 def test_start_waits_for_a_port_in_use(own_database_url: str, start: Start) -> None:
@@ -282,7 +285,10 @@ def test_port_that_stays_in_use_is_named(monkeypatch: pytest.MonkeyPatch, host: 
 
         result = serve_in_vain(HOST=host, PORT=str(port))
 
-    assert f"Error: Cannot listen on {host}, port {port}: Address already in use; choose another HOST" in result.stderr
+    assert result.stderr == (
+        f"Waiting for port {port}: another process is using it\n"
+        f"Error: Cannot listen on {host}, port {port}: Address already in use; choose another HOST or PORT\n"
+    )
 
 
 def test_foreign_address_is_named() -> None:

@@ -104,6 +104,7 @@ def said(toys: Toys, annotation: str, select: str, header: str = "") -> str:
         ("Maker", "select id, json_build_object('name', name, 'id', id) as x from maker"),
         ("Maker", "select id, json_object('id': id, 'name': name) as x from maker"),
         ("Either", f"select id, {MAKER} as x from maker"),
+        ("Lists", "select id, jsonb_build_object('data', array[name]::jsonb[]) as x from maker"),
         ("list[Toy] | None", f"select 1 as id, json_arrayagg({TOY} returning jsonb) as x from toy group by maker"),
         ("dict[str, Maker]", f"select 1 as id, jsonb_object_agg(name, {MAKER}) as x from maker group by id"),
         ("Maker", "select id, (select to_jsonb(m) from (select 1 as id, 'a' as name) as m) as x from maker"),
@@ -348,6 +349,7 @@ def test_mismatching_class_is_found(toys: Toys, annotation: str, select: str, fi
         "coalesce(jsonb_build_object('id', 1), to_jsonb(name))",
         "coalesce(jsonb_build_object('id', 1), to_jsonb(name), '{}')",
         "(select jsonb_build_object('id', 1) union select to_jsonb(name))",
+        "name::jsonb",
     ],
 )
 def test_json_of_unknown_shape_is_accepted(toys: Toys, built: str) -> None:

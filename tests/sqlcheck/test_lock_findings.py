@@ -55,6 +55,10 @@ def findings(tree: Copy, url: str, sql: str) -> list[Finding]:
             f":3: {SCAN} [scan]",
         ),
         (
+            "alter table kites add column size integer, add constraint kites_there check (kite_name <> '');",
+            f":3: {SCAN} [scan]",
+        ),
+        (
             "alter table user_model alter column created_at type pg_catalog.timestamp;",
             ":3: user_model is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
         ),
@@ -244,13 +248,22 @@ def test_blocking_migration_is_found(tree: Copy, empty_database_url: str, sql: s
         "create view names as select kite_name from kites;",
         "alter table login_session alter column user_agent type varchar(300);",
         "alter table kites add column colour text not null default 'red';",
-        "alter table kites add column colour text;\ncreate view emails as select email from user_model;",
+        (
+            "alter table kites add column colour text;\ncreate view emails as select email from user_model;\n"
+            "create table old as select email from user_model with no data;"
+        ),
+        (
+            "-- squawk-ignore renaming-table\nalter table kites rename to old;\n"
+            "-- squawk-ignore renaming-table\nalter table old rename to kites;"
+        ),
         "create type mood as enum ('good');\nalter table kites add column mood mood;",
         "create table toys as select kite_name from kites;\nalter table toys add primary key (kite_name);",
         "-- squawk-ignore ban-drop-column\nalter table kites drop column version;",
-        "create table toys (id bigint primary key);\ndelete from kites using toys where toys.id = kites.id;",
         "create table toys (id bigint primary key);\ndo $$ begin drop table toys; end $$;",
-        "create table toys (id bigint primary key);\nalter table toys enable row level security;",
+        (
+            f"create table toys (id bigint primary key);\nalter table toys enable row level security;\n{FUNCTION}"
+            "create trigger t before insert on toys for each row execute function t();"
+        ),
         "create domain shade as text;\nalter domain shade set not null;",
         (
             "create table days (day date) partition by list (day);\n"

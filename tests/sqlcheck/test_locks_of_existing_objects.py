@@ -43,7 +43,8 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
     )
     tree.write_migration(
         NAME,
-        "-- depends: 9998_prepare_kites\nalter domain shade set not null;\nalter table kites disable trigger t;\n"
+        "-- depends: 9998_prepare_kites\nalter domain shade set not null;\nalter table kites disable trigger t;"
+        " alter table kites enable trigger t;\n"
         "drop trigger t on kites;\nalter table other.toys add constraint red check (shade = 'red');\n"
         "alter table kites validate constraint kites_name_there;\n"
         "alter table login_session alter user_agent set not null;\n"
@@ -51,7 +52,7 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
         "alter domain dark validate constraint dark_check;\nalter table login_session force row level security;\n"
         'alter table "Oar" add check (id > 0);\ndelete from "Oar";\n'
         "create index on only days (day);\ncreate index on days (day, day);\n"
-        "create table first_weeks partition of weeks for values in ('2020-01-01');\n"
+        "create table first_weeks partition of weeks for values in ('2020-01-01');\ndelete from other.pots;\n"
         "set search_path = other;\nlock table toys;",
     )
 
@@ -63,6 +64,7 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
             "2: all rows of other.pots are read while it is locked, for the domain: give the table a CHECK [scan]",
             "2: all rows of other.toys are read while it is locked, for the domain: give the table a CHECK [scan]",
             "3: trigger t of kites is disabled: writers wait, and the previous release is affected [trigger]",
+            "3: trigger t of kites is enabled: writers wait, and the previous release is affected [trigger]",
             "4: trigger t of kites is dropped: writers wait, and the previous release is affected [trigger]",
             f"5: {SCAN.replace('kites', 'other.toys')} [scan]",
             f"6: {SCAN} [scan]",
@@ -72,7 +74,8 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
             '11: all rows of "Oar"' + SCAN.removeprefix("all rows of kites") + " [scan]",
             '12: delete of "Oar" while "Oar" is locked, for readers too: use another migration [whole-table]',
             f"14: an index of other_days, which exists, {BUILT} [index-not-concurrent]",
-            "17: other.toys is locked until the migration ends [lock-table]",
+            '16: delete of other.pots while "Oar" is locked, for readers too: use another migration [whole-table]',
+            "18: other.toys is locked until the migration ends [lock-table]",
         )
     )
 
@@ -105,6 +108,30 @@ def test_change_of_a_trigger_says_what_changes(tree: Copy, empty_database_url: s
             "5: constraint login_session_user_id_fkey of login_session is disabled",
         )
     )
+
+
+def test_last_step_of_a_safe_change_has_no_finding(tree: Copy, empty_database_url: str) -> None:
+    tree.write_migration(
+        "9998_prepare_kites",
+        f"-- depends: {CREATE_KITES}\n-- locks: ok this one is only the past\n{FUNCTION}"
+        "create table toys (id bigint primary key);\n"
+        "create trigger t before insert on toys for each row execute function t();\n"
+        "create table days (day date not null) partition by list (day);\n"
+        "create table other_days partition of days (check (day <> '2020-01-01')) default;\n"
+        "alter table kites add constraint kites_again_fkey foreign key (user_id) references user_model not valid,\n"
+        "    add constraint kites_there check (kite_name <> '') not valid;\n"
+        "alter table login_session add constraint agent_there not null user_agent not valid;",
+    )
+    tree.write_migration(
+        NAME,
+        "-- depends: 9998_prepare_kites\nalter table kites validate constraint kites_again_fkey;\n"
+        "alter table kites validate constraint kites_there;\n"
+        "alter table login_session validate constraint agent_there;\n"
+        "-- squawk-ignore ban-drop-table\ndrop table toys;\n"
+        "create table first_days partition of days for values in ('2020-01-01');",
+    )
+
+    assert tree.review_newest_migration(empty_database_url).findings == []
 
 
 def test_invalid_index_is_found(tree: Copy, empty_database_url: str) -> None:

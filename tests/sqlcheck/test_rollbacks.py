@@ -31,8 +31,8 @@ PLACE = "migrations/0002_change-toys.rollback.sql:1: "
 DIFFERENT = PLACE + "the schema is not what it was before the migration: "
 
 
-def check(url: str, folder: Path, migration: str, rollback: str) -> str:
-    """Return the findings about the second of two migrations."""
+def check(url: str, folder: Path, migration: str, rollback: str, *, then: tuple[str, str] | None = None) -> str:
+    """Return the findings about the second of two migrations, or the second and a third one."""
     texts = {
         "0001_make_toys": FIRST,
         "0001_make_toys.rollback": (
@@ -43,6 +43,9 @@ def check(url: str, folder: Path, migration: str, rollback: str) -> str:
         "0002_change-toys": f"-- depends: 0001_make_toys\n{migration}\n",
         "0002_change-toys.rollback": f"{rollback}\n",
     }
+    if then:
+        texts["0003_more"] = f"-- depends: 0002_change-toys\n{then[0]}\n"
+        texts["0003_more.rollback"] = f"{then[1]}\n"
     (folder / "migrations").mkdir()
     for name, text in texts.items():
         (folder / f"migrations/{name}.sql").write_text(text)
@@ -150,6 +153,22 @@ def test_rollback_that_restores_the_schema_has_no_finding(
     empty_database_url: str, tmp_path: Path, migration: str, rollback: str
 ) -> None:
     assert check(empty_database_url, tmp_path, migration, rollback) == ""
+
+
+@pytest.mark.parametrize(
+    ("rollback", "findings"),
+    [("drop index i;", ""), ("drop index i; create schema other;", f"{DIFFERENT}schema other stays [rollback]")],
+    ids=["restored", "unknown"],
+)
+def test_nontransactional_migration_is_followed_if_it_can_be(
+    empty_database_url: str, tmp_path: Path, rollback: str, findings: str
+) -> None:
+    """It is applied again after its rollback, unless that leaves an unknown schema."""
+    migration = "-- transactional: false\ncreate index concurrently i on toys (size);"
+
+    then = "drop index i;", "create index i on toys (size);"
+
+    assert check(empty_database_url, tmp_path, migration, rollback, then=then) == findings
 
 
 @pytest.mark.parametrize("mode", ["", "-- transactional: false\n"])

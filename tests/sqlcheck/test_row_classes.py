@@ -192,6 +192,14 @@ def test_class_without_attrs_is_a_finding(toys: Toys) -> None:
     )
 
 
+def test_row_of_a_rule_with_another_command_is_a_finding(toys: Toys) -> None:
+    models = "import attrs\n@attrs.define\nclass Row:\n    id: int\n"
+
+    assert toys.check("delete from ruled returning id", "-- returns: many Row\n", "column-count", models=models) == (
+        "2: returns 0 columns, Row has 1: id [column-count]"
+    )
+
+
 @pytest.mark.parametrize("base", ["Plain", "collections.UserString"])
 def test_json_class_with_unknown_fields_is_accepted(toys: Toys, base: str) -> None:
     models = (

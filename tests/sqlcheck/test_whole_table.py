@@ -57,12 +57,30 @@ pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
             ":3: update of all rows of kites, which stay locked: do it in batches [whole-table]",
         ),
         (
+            (
+                "update kites set version = 1 from user_model as u where u.id = user_id;\n"
+                "update kites set version = 1 from user_model as u where u.id = kites.user_id or u.email = 'a';\n"
+                "delete from kites using user_model where user_model.id = kites.user_id;"
+            ),
+            f"\n{PLACE}".join(
+                f":{line}: {verb} of all rows of kites, which stay locked: do it in batches [whole-table]"
+                for line, verb in [(3, "update"), (4, "update"), (5, "delete")]
+            ),
+        ),
+        (
             "alter table kites add column colour text;\nupdate user_model set email = email where email = '';",
             (":4: update of user_model while kites is locked, for readers too: use another migration [whole-table]"),
         ),
         (
             "alter table kites add column colour text;\ncreate table old as select email from user_model;",
             ":4: user_model is read while kites is locked, for readers too: use another migration [whole-table]",
+        ),
+        (
+            (
+                "create table old (email text primary key);\nalter table kites add column colour text;\n"
+                "insert into old select email from user_model;"
+            ),
+            ":5: user_model is read while kites is locked, for readers too: use another migration [whole-table]",
         ),
     ],
 )
@@ -99,6 +117,12 @@ def test_condition_that_holds_for_all_rows_is_found(tree: Copy, empty_database_u
         "merge into kites using user_model as u on u.id = user_id and u.email = 'a' when matched then delete;",
         "merge into kites using user_model on kites.version = 1 when not matched then do nothing;",
         "create function one() returns void language sql as 'delete from kites where version = 1';\nselect one();",
+        (
+            "create table toys (id bigint primary key);\ndelete from kites using toys where toys.id = kites.id;\n"
+            "delete from kites where id in (select id from toys);\n"
+            "delete from kites where version in (select unnest(array[1, 2]));\n"
+            "delete from kites where user_id in (select user_id from kites group by 1 having count(*) > 9);"
+        ),
         "update kites set version = 1 where kite_name is null;",
         "update kites set version = 1 where version is null and user_id in (select id from user_model limit 9);",
         "with old as (select id from user_model limit 9) delete from kites using old where user_id = old.id;",

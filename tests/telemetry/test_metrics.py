@@ -17,7 +17,7 @@ from service.telemetry.prometheus import render_metrics
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import log_in, service_client
 from tests.support.metrics import TOKEN, ServiceWithMetrics, samples
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, environment
 from tests.support.statements import Statements
 
 KITES = counter("kites_total", "Kites", colour=("red", "blue"), size=("small", "large"))
@@ -290,19 +290,30 @@ import sys
 from pathlib import Path
 from service.problems import OperatorError
 from service.telemetry import recorder
+from service.telemetry.prometheus import make_directory
 
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 try:
-    recorder.start(Path(sys.argv[1]), [], [("GET", "/users/me")])
+    with make_directory() as directory:
+        recorder.start(directory, [], [("GET", "/users/me")])
 except OperatorError as error:
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     sys.exit(str(error))
 """
 
 
-def test_full_disk_prevents_start_with_a_reason(directory: Path) -> None:
+@pytest.mark.parametrize(
+    ("free", "reason"), [("1000", "File too large"), ("0", "No usable temporary directory found in")]
+)
+def test_full_disk_prevents_start_with_a_reason(tmp_path: Path, free: str, reason: str) -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(directory)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", FULL_DISK, free],
+        cwd=ROOT,
+        env=environment({"TMPDIR": str(tmp_path)}),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
-    assert ended.stderr.startswith("The files of the metrics cannot be written: File too large; free space in")
+    assert ended.stderr.startswith(f"The files of the metrics cannot be written: {reason}")
+    assert ended.stderr.endswith("; free space in /dev/shm, or let TMPDIR name another folder\n")

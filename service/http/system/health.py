@@ -40,7 +40,10 @@ class Readiness:
         """Raise Unavailable if the service is not ready."""
         if monotonic() < self._ready_until:
             return
-        applied = await applied_migrations(self.db, self.checksums)
+        try:
+            applied = await applied_migrations(self.db, self.checksums)
+        except asyncpg.InsufficientPrivilegeError as error:
+            self._refuse(f"PostgreSQL says: {error.args[0]}; grant it to the role of DATABASE_URL")
         # The database can be ahead: during a deployment, old and new code run side by side.
         if missing := [name for name in self.checksums if name not in applied]:
             self._refuse(f"The schema is behind: {missing[0]} is not applied; run python -m service migrate")

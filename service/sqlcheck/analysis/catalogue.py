@@ -101,7 +101,7 @@ class Catalogue:
             | self._builtin(TOTAL)
         )
         self.secured = self._oids("select oid from pg_class where relrowsecurity")
-        self.arrays = self._oids("select oid from pg_type where typcategory = 'A'")
+        self.arrays = self._oids("select oid from pg_type where typcategory = 'A' and typarray = 0")
         self.never_null = self._builtin(NEVER_NULL)
         self.never_null_sets = self._builtin(NEVER_NULL_SETS)
         self.elements_not_null = self._builtin(ELEMENTS_NOT_NULL)

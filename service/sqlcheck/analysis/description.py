@@ -1,7 +1,7 @@
 """A statement as PostgreSQL describes it: the types of its parameters and columns, and its generic plan."""
 
 import sys
-from itertools import zip_longest
+from itertools import chain, repeat
 from typing import Any
 
 import attrs
@@ -11,7 +11,7 @@ from pglast import ast
 from service.postgres import Statement
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.json_shape import JsonShape, JsonShapes
-from service.sqlcheck.analysis.nested_arrays import levels_below
+from service.sqlcheck.analysis.nested_arrays import column_levels
 from service.sqlcheck.analysis.node_tree import Node
 from service.sqlcheck.analysis.nullability_inference import NullabilityInference
 from service.sqlcheck.analysis.parse_tree import ParsedQuery
@@ -88,7 +88,7 @@ class Describer:
         types = [self.types[result.param_type(index)] for index in range(result.nparams)]
         query = self.catalogue.analyse(statement.sql, [each.name for each in types])
         scope = Scope(self.catalogue, query) if query else None
-        levels = [levels_below(scope, target.expr) for target in scope.targets] if scope else []
+        levels = [column_levels(scope, position) for position in range(len(scope.targets))] if scope else []
         targets = parsed.targets()
         # With `*`, there are fewer targets than columns: each column is on the first line.
         lines = [parsed.line_of(target) for target in targets]
@@ -102,7 +102,7 @@ class Describer:
                 ResultColumn(
                     (result.fname(index) or b"").decode(), self.types[result.ftype(index)].nested(nested), line
                 )
-                for index, (line, nested) in enumerate(zip_longest(lines, levels, fillvalue=0))
+                for index, (line, nested) in enumerate(zip(lines, chain(levels, repeat(0)), strict=False))
             ),
             self._planner.plan(statement) if isinstance(parsed.tree, QUERIES) else None,
             scope,

@@ -22,6 +22,7 @@ RECORD = 2249  # the oid of the type of a row without a named type
 UNKNOWN_TYPE = 705  # the oid of the type of a literal that nothing gives another one
 BOOLEAN_LABELS = {"BOOLEXPR", "NULLTEST", "BOOLEANTEST", "SCALARARRAYOPEXPR", "ROWCOMPAREEXPR", "JSONISPREDICATE"}
 OPEN_TYPES = JSON | {f"_{each}" for each in JSON} | {"record", "_record"}  # those that do not name keys
+PARSING_CASTS = {"ARRAYCOERCEEXPR", "COERCEVIAIO"}  # from text to JSON
 BOOLEAN_SUBQUERIES = {pg.EXISTS, pg.ALL, pg.ANY, pg.ROW_COMPARISON}
 
 
@@ -98,7 +99,9 @@ class JsonShapes:
                 with self.nullability.assume_not_null(scope, not_null_if_true(scope, node.args[0].expr)):
                     return self.shape_of(scope, node.args[0].result)
             case label if label in CASTS:
-                return self.shape_of(scope, node.arg)
+                shape = self.shape_of(scope, node.arg)
+                parsed = label in PARSING_CASTS and shape.type and shape.type.bare.internal not in OPEN_TYPES
+                return None if parsed else shape
             case _:
                 return None
 
@@ -132,7 +135,7 @@ class JsonShapes:
         relation, source = scope.relation(row.varno), scope.source(row.varno)
         if row.vartype == RECORD:
             types = [type_of(target.expr) for target in source.targets] if source else _function_types(relation)
-            named = zip(relation.eref.colnames, chain(types, repeat(0)), strict=False)
+            named = zip(relation.eref.colnames or [], chain(types, repeat(0)), strict=False)
             columns = [(name, number, oid) for number, (name, oid) in enumerate(named, 1)]
         else:
             attributes = self.types.attributes(self.types[row.vartype].bare)

@@ -80,7 +80,7 @@ def check_step(step: Step) -> Iterator[tuple[str, str]]:
 def _rewrites(step: Step) -> Iterator[tuple[str, str]]:
     in_use = {table for table in step.after.tables if step.in_use(table)}
     rewritten = {table for table in in_use if step.before.tables[table] != step.after.tables[table]}
-    kinds = {type(node).__name__ for node in _nodes(step)} if rewritten else set()
+    kinds = {type(node).__name__ for node in _nodes(step)}
     instead = next((INSTEAD[kind] for kind in INSTEAD if kind in kinds), "expand, fill, contract instead")
     what = "emptied" if "TruncateStmt" in kinds else "rewritten"
     for table in sorted(rewritten):
@@ -250,13 +250,18 @@ def _is_limit(step: Step, part: Any, filled: set[str], *, joined: bool) -> bool:
     """
     if getattr(part, "subLinkType", None) in {SubLinkType.EXISTS_SUBLINK, SubLinkType.ANY_SUBLINK}:
         return bool(part.subselect.groupClause) or _picks(step, [part.subselect])
-    columns = [each.fields for each in walk(part) if type(each).__name__ == "ColumnRef"]
+    columns = [
+        [getattr(field, "sval", "*") for field in each.fields]
+        for each in walk(part)
+        if type(each).__name__ == "ColumnRef"
+    ]
     is_null = getattr(part, "nulltesttype", None) == NullTestType.IS_NULL
     is_distinct = getattr(part, "kind", None) == A_Expr_Kind.AEXPR_DISTINCT
-    if (is_null or is_distinct) and any(getattr(fields[-1], "sval", "") in filled for fields in columns):
+    if (is_null or is_distinct) and any(names[-1] in filled for names in columns):
         return False
-    tables = {fields[0].sval if len(fields) > 1 else "" for fields in columns}
-    return bool(columns) and (not joined or len(tables) < 2)  # noqa: PLR2004 - a join names two
+    # The table of each column, or the column itself if it is unqualified; that can be of any table.
+    tables = {names[0] for names in columns}
+    return bool(tables) and (not joined or len(tables) < 2)  # noqa: PLR2004 - a join names two
 
 
 def _nodes(step: Step) -> list[Node]:

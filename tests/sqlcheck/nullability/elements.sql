@@ -32,3 +32,6 @@ select percentile_cont(array[0.5, 0.9]) within group (order by id), percentile_d
 
 -- never
 select page.ids from (select array_agg(id) as ids from maker group by name) as page where page.ids <> '{}';
+
+-- who knows, never
+select array(select array(select note from maker)), array(select (select array[toy.id]) from toy);

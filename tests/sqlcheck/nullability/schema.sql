@@ -83,6 +83,7 @@ create unique index part_key on part (id) include (note);
 create table ruled (id integer primary key, name text not null);
 create rule logged as on insert to ruled do instead insert into late values (null) returning 1, late.note;
 create rule kept as on update to ruled do instead update late set note = null returning 1, late.note;
+create rule emptied as on delete to ruled do instead update late set note = null returning 1, late.note;
 create table rate (product int4range, during daterange, primary key (product, during without overlaps));
 create table sold (product int4range not null, during daterange not null, foreign key (product, period during) references rate);
 create function made_toys() returns setof integer language sql begin atomic insert into toy (id, price) values (1, 2); select id from toy; end;
@@ -109,6 +110,8 @@ create function gones() returns setof gone language sql stable as 'select note, 
 create function first_gone() returns gone language sql stable as $$ select null::text, 1 $$;
 create function gone_of(of integer) returns gone language sql stable as 'select note, id from gone where id = of';
 create domain two_of as two;
+create domain ids as integer[];
+create function paired(ids) returns integer[] language sql immutable as 'select array[$1::integer[], $1::integer[]]';
 create function two_of() returns two_of language sql as $$ select row(null, 'a')::two_of $$;
 create function keep_none(integer, integer, integer, integer) returns integer language sql immutable as 'select null::integer';
 create aggregate unlike_lag(integer, integer, integer) (sfunc = keep_none, stype = integer);
