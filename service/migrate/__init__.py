@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from service.migrate.files import (
     MIGRATIONS,
     MigrationError,
+    after_comments,
     checksum,
     expected_checksums,
     migration_files,
@@ -18,16 +19,18 @@ from service.migrate.files import (
 )
 
 if TYPE_CHECKING:
-    from service.migrate.lint import load_migrations
+    from service.migrate.lint import load_migrations, locate
     from service.migrate.runner import apply, rollback, status
 
 __all__ = [
     "MIGRATIONS",
     "MigrationError",
+    "after_comments",
     "apply",
     "checksum",
     "expected_checksums",
     "load_migrations",
+    "locate",
     "migration_files",
     "migration_text",
     "rollback",
@@ -37,7 +40,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import yoyo and psycopg on first use (PEP 562)."""
-    if name in {"apply", "load_migrations", "rollback", "status"}:
+    if name in {"apply", "load_migrations", "locate", "rollback", "status"}:
         from service.migrate import runner  # noqa: PLC0415 - see the docstring
 
         return getattr(runner, name)

@@ -1,11 +1,13 @@
 """The migration files and their checksums; readiness needs them without importing yoyo and psycopg."""
 
 import hashlib
+import re
 from pathlib import Path
 
 from service.problems import OperatorError
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+_COMMENTS = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
 
 
 class MigrationError(OperatorError):
@@ -51,6 +53,12 @@ def migration_text(path: Path) -> str:
     if text.startswith("\ufeff"):
         raise MigrationError(f"{label}:1 begins with a byte-order mark: save it as UTF-8 without one")
     return text
+
+
+def after_comments(text: str, offset: int = 0) -> int:
+    """Return the offset of a statement after its leading comments, which the parsers include."""
+    leading = _COMMENTS.match(text, offset)
+    return leading.end() if leading else offset
 
 
 def unreadable(path: Path, error: OSError) -> MigrationError:

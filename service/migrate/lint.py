@@ -9,16 +9,21 @@ from yoyo import read_migrations  # type: ignore[import-untyped]  # yoyo ships n
 from yoyo.migrations import MigrationList, read_sql_migration, topological_sort  # type: ignore[import-untyped]  # the same
 from yoyo.topologicalsort import CycleError  # type: ignore[import-untyped]  # the same
 
-from service.migrate.files import MigrationError, is_rollback, migration_files, migration_text, short_path
+from service.migrate.files import (
+    MigrationError,
+    after_comments,
+    is_rollback,
+    migration_files,
+    migration_text,
+    short_path,
+)
 
 # A line meant as a directive, in any case and kind of comment.
 _DIRECTIVE = re.compile(r"[\s\ufeff/*-]*(depends|transactional)\s*:(?!:)(.*?)[\s*/]*", re.IGNORECASE)
 # A line that resembles a directive, but not to yoyo: `depends on: 0001_a`, `transactional false`, `__depends__ = …`.
 _NEAR_DIRECTIVE = re.compile(r"[\s/*#-]*_*(depend|requir|transaction)\w*(?:\s+on)?\s*[:=]?\s*(.*)", re.IGNORECASE)
-# A statement that begins or ends a transaction, after comments.
 _TRANSACTION_CONTROL = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(begin|start\s+transaction|commit|end|rollback|abort|prepare\s+transaction)\b",
-    re.IGNORECASE | re.DOTALL,
+    r"(begin|start\s+transaction|commit|end|rollback|abort|prepare\s+transaction)\b", re.IGNORECASE
 )
 
 
@@ -48,11 +53,15 @@ def load_migrations(directory: Path) -> MigrationList:
 
 
 def locate(path: Path, statement: str, offset: int = 0) -> str:
-    """Return `folder/file:line` of the character at `offset` in `statement`; no line if it is not in the file."""
+    """Return `folder/file:line` of the character at `offset` in `statement`, but not of the comments before it.
+
+    Without a line if the statement is not in the file.
+    """
     if statement not in read_sql_migration(str(path))[2]:
         return short_path(path)
     text = path.read_text("utf-8")
-    line = text.count("\n", 0, text.index(statement) + offset) + 1
+    start = text.index(statement)
+    line = text.count("\n", 0, max(start + offset, after_comments(text, start))) + 1
     return f"{short_path(path)}:{line}"
 
 
@@ -67,9 +76,9 @@ def _check_file(path: Path, ids: Collection[str]) -> None:
         elif near := _NEAR_DIRECTIVE.fullmatch(line):
             _check_near_directive(f"{label}:{number}", near[1].lower(), re.findall(r"[\w-]+", near[2]), ids)
     for statement in statements:
-        if match := _TRANSACTION_CONTROL.match(statement):
+        if match := _TRANSACTION_CONTROL.match(statement, after_comments(statement)):
             raise MigrationError(
-                f"{locate(path, statement, match.start(1))} contains {match[1]!r}: remove it, "
+                f"{locate(path, statement)} contains {match[1]!r}: remove it, "
                 "because a migration already runs in a transaction"
             )
 

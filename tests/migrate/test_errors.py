@@ -49,11 +49,11 @@ def test_error_shows_no_row(folder: Folder, url: str) -> None:
 
 
 def test_error_in_a_rollback_names_its_file(folder: Folder, url: str) -> None:
-    folder.write("0001_create_a", "create table a ();", "drop table a;\ndrop table b;")
+    folder.write("0001_create_a", "create table a ();", "drop table a;\n-- Why\ndrop table b;")
     folder.apply(url)
 
     with pytest.raises(
-        MigrationError, match=r'^migrations/0001_create_a\.rollback\.sql:2: table "b" does not exist; no'
+        MigrationError, match=r'^migrations/0001_create_a\.rollback\.sql:3: table "b" does not exist; no'
     ):
         folder.rollback(url)
 

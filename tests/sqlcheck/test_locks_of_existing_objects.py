@@ -52,7 +52,8 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
         "alter domain dark validate constraint dark_check;\nalter table login_session force row level security;\n"
         'alter table "Oar" add check (id > 0);\ndelete from "Oar";\n'
         "create index on only days (day);\ncreate index on days (day, day);\n"
-        "create table first_weeks partition of weeks for values in ('2020-01-01');\ndelete from other.pots;",
+        "create table first_weeks partition of weeks for values in ('2020-01-01');\ndelete from other.pots;\n"
+        "set search_path = other;\nlock table toys;",
     )
 
     last = tree.review_newest_migration(empty_database_url)
@@ -74,6 +75,37 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
             '12: delete of "Oar" while "Oar" is locked, for readers too: use another migration [whole-table]',
             f"14: an index of other_days, which exists, {BUILT} [index-not-concurrent]",
             '16: delete of other.pots while "Oar" is locked, for readers too: use another migration [whole-table]',
+            "18: other.toys is locked until the migration ends [lock-table]",
+        )
+    )
+
+
+def test_change_of_a_trigger_says_what_changes(tree: Copy, empty_database_url: str) -> None:
+    tree.write_migration(
+        "9998_prepare_kites",
+        f"-- depends: {CREATE_KITES}\n-- locks: ok this one is only the past\n{FUNCTION}"
+        "create trigger t before insert on kites for each row execute function t();\n"
+        "create rule gone as on delete to kites do instead nothing;\nalter table login_session disable trigger all;",
+    )
+    tree.write_migration(
+        NAME,
+        "-- depends: 9998_prepare_kites\n"
+        "create or replace trigger t after update on kites for each row execute function t();\n"
+        "create or replace rule gone as on delete to kites where old.version = 1 do instead nothing;\n"
+        "alter table login_session enable trigger all;\nalter table login_session disable trigger all;\n"
+        "set search_path = '';",
+    )
+
+    last = tree.review_newest_migration(empty_database_url)
+
+    affects = "writers wait, and the previous release is affected [trigger]"
+    assert as_text(sorted({*last.findings})) == "\n".join(
+        f"{PLACE}:{line}: {affects}"
+        for line in (
+            "2: trigger t of kites is changed",
+            "3: rule gone of kites is changed",
+            "4: constraint login_session_user_id_fkey of login_session is enabled",
+            "5: constraint login_session_user_id_fkey of login_session is disabled",
         )
     )
 

@@ -173,8 +173,8 @@ def test_nontransactional_migration_is_followed_if_it_can_be(
 
 @pytest.mark.parametrize("mode", ["", "-- transactional: false\n"])
 def test_rollback_that_fails_is_found(empty_database_url: str, tmp_path: Path, mode: str) -> None:
-    assert check(empty_database_url, tmp_path, f"{mode}select 1;", "drop table dogs;") == (
-        f'{PLACE}PostgreSQL says: table "dogs" does not exist [rollback]'
+    assert check(empty_database_url, tmp_path, f"{mode}select 1;", "select 1;\n-- Why.\ndrop table dogs;") == (
+        f'{PLACE.replace(":1", ":3")}PostgreSQL says: table "dogs" does not exist [rollback]'
     )
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import attrs
 from pglast import parse_sql
-from pglast.enums import BoolExprType, CmdType, MergeMatchKind, SubLinkType
+from pglast.enums import A_Expr_Kind, BoolExprType, CmdType, MergeMatchKind, NullTestType, SubLinkType
 from pglast.parser import ParseError
 
+from service.migrate import after_comments
 from service.sqlcheck.analysis.parse_tree import Node, walk
 from service.sqlcheck.migrations.functions import FunctionSource, plpgsql_statements
 from service.sqlcheck.migrations.lock_state import WAITS, State
-from service.sqlcheck.migrations.migration_files import after_comments
 from service.sqlcheck.migrations.schema import qualified, schema_and_name
 
 NO_READERS = "AccessExclusiveLock"
@@ -46,8 +46,14 @@ class Step:
     functions: list[FunctionSource]
 
     def in_use(self, table: str) -> bool:
-        """Return whether a table existed before the migration, and still does."""
-        return table in self.start.tables and table in self.before.tables and table in self.after.tables
+        """Return whether a table existed before the migration, maybe with another name, and still does."""
+        oid, _ = self.before.tables.get(table, (0, 0))
+        return oid in self.start.names and oid == self.after.tables.get(table, (0, 0))[0]
+
+    def name(self, table: Node) -> str:
+        """Return the full name of a table in a statement."""
+        visible = self.before.visible.get(table.relname, "")
+        return qualified(table.schemaname, table.relname) if table.schemaname else visible
 
     def is_scanned(self, table: str) -> bool:
         """Return whether PostgreSQL has read all rows of a table, or of one with its name in another schema."""
@@ -91,6 +97,8 @@ def _is_concurrent(step: Step) -> bool:
 
 
 def _foreign_keys(step: Step) -> Iterator[tuple[str, str]]:
+    if not any(each.startswith("validating foreign key") for each in step.notices):
+        return  # such as that of a new column, which is null
     for key in sorted(step.after.foreign_keys.keys() - step.before.foreign_keys.keys()):
         if step.in_use(owner := step.after.foreign_keys[key]) and step.blocks_writers(owner):
             sentence = (
@@ -122,9 +130,11 @@ def _scans(step: Step) -> Iterator[tuple[str, str]]:
 def _triggers(step: Step) -> Iterator[tuple[str, str]]:
     for oid in sorted(step.after.triggers.keys() | step.before.triggers.keys()):
         before, after = step.before.triggers.get(oid), step.after.triggers.get(oid)
-        kind, table, name, state = after or before or [""] * 4
+        kind, table, name, state, _ = after or before or [""] * 5
         if before != after and step.in_use(table):
-            what = "dropped" if not after else "disabled" if state == "D" else "enabled" if before else "created"
+            what = "disabled" if after and state == "D" else "enabled" if before else "created"
+            if before and (not after or before[3] == state):  # an enabled trigger of a constraint is not read
+                what = "changed" if after else "dropped" if kind != "constraint" else what
             yield "trigger", f"{kind} {name} of {table} is {what}: writers wait, and the previous release is affected"
 
 
@@ -138,14 +148,18 @@ def _row_security(step: Step) -> Iterator[tuple[str, str]]:
 
 def hides_statements(statement: str) -> bool:
     """Return whether a statement can call functions, or is a DO block."""
-    return bool(HIDES_STATEMENTS.match(statement, after_comments(statement, 0)))
+    return bool(HIDES_STATEMENTS.match(statement, after_comments(statement)))
 
 
 def _drops(step: Step) -> Iterator[tuple[str, str]]:
     """Find what a DO block or a function drops; squawk reads other statements."""
     if hides_statements(step.statement):
-        gone = step.start.not_null.keys() & step.before.not_null.keys() - step.after.not_null.keys()
-        names = {f"{table}.{name}" if table in step.after.tables else table for table, name in gone}
+        names = {
+            f"{table}.{name}" if step.in_use(table) else table
+            for table, name in step.before.not_null
+            if step.before.tables[table][0] in step.start.names
+            and not (step.in_use(table) and (table, name) in step.after.not_null)
+        }
         for name in sorted(names):
             yield "drop", f"{name} is dropped or renamed, and the previous release may read it"
 
@@ -158,10 +172,10 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one br
     locked = [table for table in in_use if before.get(table) != after[table]]
     for node in _nodes(step):
         kind = type(node).__name__
-        if kind == "LockStmt":
-            for table in filter(step.in_use, map(_name, node.relations)):
+        if kind == "LockStmt" and "writers" in [*WAITS.values()][node.mode - 1]:
+            for table in filter(step.in_use, map(step.name, node.relations)):
                 yield "lock-table", f"{table} is locked until the migration ends"
-        elif _changes_rows(node) and step.in_use(table := _name(node.relation)):
+        elif _changes_rows(node) and step.in_use(table := step.name(node.relation)):
             verb = kind.removesuffix("Stmt").lower()
             if unreadable:
                 sentence = f"{verb} of {table} while {unreadable[0]} is locked, for readers too: use another migration"
@@ -172,7 +186,7 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one br
             sentence = f"{read[0]} is read while {unreadable[0]} is locked, for readers too: use another migration"
             yield "whole-table", sentence
         elif kind == "CreateStmt" and node.partbound and not any(IMPLIED in each for each in step.notices):
-            parent = _name(node.inhRelations[0])  # rows of its default partition may belong to the new one
+            parent = step.name(node.inhRelations[0])  # rows of its default partition may belong to the new one
             for table in (each for each in locked if after[each] == NO_READERS and each != parent):
                 why = "a validated CHECK can exclude the new ones"
                 yield "scan", f"all rows of {table} are read while it is locked: {why}"
@@ -185,7 +199,7 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one br
 def _tables_read(step: Step, node: Node) -> list[str]:
     """Return the tables in use from which INSERT or CREATE TABLE AS copies rows."""
     source = node.selectStmt if type(node).__name__ == "InsertStmt" else None if node.into.skipData else node.query
-    return [*filter(step.in_use, (_name(each) for each in walk(source) if type(each).__name__ == "RangeVar"))]
+    return [*filter(step.in_use, (step.name(each) for each in walk(source) if type(each).__name__ == "RangeVar"))]
 
 
 def _changes_rows(node: Node) -> bool:
@@ -203,29 +217,51 @@ def _limits_rows(step: Step, node: Node) -> bool:
         sources, where = [node.sourceRelation], node.joinCondition
     else:
         sources, where = getattr(node, "fromClause", None) or getattr(node, "usingClause", None) or [], node.whereClause
-    return _is_limited(step, sources, where)
+    ctes = node.withClause.ctes if node.withClause else ()
+    joined = bool(sources) and not _picks(step, (*sources, *ctes))
+    filled = {each.name for each in getattr(node, "targetList", None) or ()}
+    return any(_is_limit(step, part, filled, joined=joined) for part in _parts(where))
 
 
-def _is_limited(step: Step, sources: Sequence[Node], where: Any) -> bool:  # noqa: ANN401 - a node, or None
-    joined = _are_in_use(step, sources)
-    parts = where.args if type(where).__name__ == "BoolExpr" and where.boolop == BoolExprType.AND_EXPR else [where]
-    return any(_is_limit(step, part, joined=joined) for part in parts)
+def _parts(where: Any) -> Sequence[Any]:  # noqa: ANN401 - a node, or None
+    is_and = type(where).__name__ == "BoolExpr" and where.boolop == BoolExprType.AND_EXPR
+    return where.args if is_and else [where]
 
 
-def _are_in_use(step: Step, sources: Sequence[Node]) -> bool:
-    return bool(sources) and all(type(each).__name__ == "RangeVar" and step.in_use(_name(each)) for each in sources)
+def _picks(step: Step, sources: Sequence[Node]) -> bool:
+    """Return whether joined tables and subqueries have fewer rows than tables in use, or than groups of their rows."""
+    nodes = walk(tuple(sources))
+    defined = {each.ctename for each in nodes if type(each).__name__ == "CommonTableExpr"}
+    tables = [each for each in nodes if type(each).__name__ == "RangeVar" and each.relname not in defined]
+    wheres = [getattr(each, "whereClause", None) or getattr(each, "quals", None) for each in nodes]
+    limits = ("limitCount", "havingClause", "valuesLists")
+    return (
+        not tables
+        or not all(step.in_use(step.name(each)) for each in tables)
+        or any(getattr(each, name, None) for each in nodes for name in limits)
+        or any(_is_limit(step, part, set(), joined=True) for where in wheres for part in _parts(where))
+    )
 
 
-def _is_limit(step: Step, part: Any, *, joined: bool) -> bool:  # noqa: ANN401 - a node, or None
-    """Return whether a part of a condition is more than a join with a table in use, as `in (select …)` can be one."""
+def _is_limit(step: Step, part: Any, filled: set[str], *, joined: bool) -> bool:  # noqa: ANN401 - a node, or None
+    """Return whether a part of a condition is more than a join with a table in use, as `in (select …)` can be one.
+
+    :param filled: the columns that are set: `is null` and `is distinct from` hold for all rows before that
+    """
     if getattr(part, "subLinkType", None) in {SubLinkType.EXISTS_SUBLINK, SubLinkType.ANY_SUBLINK}:
-        query = part.subselect
-        sources = query.fromClause or ()
-        picks = query.limitCount or query.groupClause
-        return bool(picks) or not _are_in_use(step, sources) or _is_limited(step, sources, query.whereClause)
+        return bool(part.subselect.groupClause) or _picks(step, [part.subselect])
+    columns = [
+        [getattr(field, "sval", "*") for field in each.fields]
+        for each in walk(part)
+        if type(each).__name__ == "ColumnRef"
+    ]
+    is_null = getattr(part, "nulltesttype", None) == NullTestType.IS_NULL
+    is_distinct = getattr(part, "kind", None) == A_Expr_Kind.AEXPR_DISTINCT
+    if (is_null or is_distinct) and any(names[-1] in filled for names in columns):
+        return False
     # The table of each column, or the column itself if it is unqualified; that can be of any table.
-    names = {getattr(each.fields[0], "sval", "*") for each in walk(part) if type(each).__name__ == "ColumnRef"}
-    return bool(names) and (not joined or len(names) < 2)  # noqa: PLR2004 - a join names two
+    tables = {names[0] for names in columns}
+    return bool(tables) and (not joined or len(tables) < 2)  # noqa: PLR2004 - a join names two
 
 
 def _nodes(step: Step) -> list[Node]:
@@ -248,7 +284,3 @@ def _parsed(statement: str) -> list[Node]:
     trees = [each.stmt for each in parse_sql(statement)]
     is_block = any(type(tree).__name__ == "DoStmt" for tree in trees)
     return [tree for each in plpgsql_statements(statement) for tree in each.trees()] if is_block else trees
-
-
-def _name(table: Node) -> str:
-    return qualified(table.schemaname or "public", table.relname)

@@ -11,7 +11,8 @@ from service.sqlcheck.migrations.schema import qualified
 RELATIONS = """
     select
         c.oid::bigint, n.nspname::text, c.relname::text,
-        case when c.relkind in ('r', 'm') then coalesce(pg_relation_filenode(c.oid), 0)::bigint else 0 end
+        case when c.relkind in ('r', 'm') then coalesce(pg_relation_filenode(c.oid), 0)::bigint else 0 end,
+        pg_table_is_visible(c.oid)
     from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
     where c.relkind in ('r', 'm', 'p', 'v', 'f', 'S') and n.nspname !~ '^(pg_|information_schema$)'
 """
@@ -33,13 +34,19 @@ NOT_NULL = """
     inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     left join pg_constraint as n
         on n.conrelid = c.oid and n.contype = 'n' and n.conkey = array[a.attnum] and not n.convalidated
-    where c.relkind in ('r', 'p') and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
+    where c.relkind in ('r', 'p', 'v', 'm') and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
 """
 TRIGGERS = """
-    select 'trigger ' || oid, 'trigger', tgrelid::bigint, tgname::text, tgenabled::text
-    from pg_trigger where not tgisinternal or tgenabled <> 'O'
+    select
+        'trigger ' || t.oid, case when t.tgisinternal then 'constraint' else 'trigger' end, t.tgrelid::bigint,
+        coalesce(k.conname, t.tgname)::text, t.tgenabled::text,
+        concat(t.tgfoid, t.tgtype, t.tgattr, t.tgqual, t.tgargs)
+    from pg_trigger as t left join pg_constraint as k on k.oid = t.tgconstraint
+    where not t.tgisinternal or t.tgenabled <> 'O'
     union all
-    select 'rule ' || oid, 'rule', ev_class::bigint, rulename::text, ev_enabled::text
+    select
+        'rule ' || oid, 'rule', ev_class::bigint, rulename::text, ev_enabled::text,
+        concat(ev_type, is_instead, ev_qual, ev_action)
     from pg_rewrite where rulename <> '_RETURN'
 """
 ROW_SECURITY = """
@@ -69,15 +76,17 @@ LOCKS = """
 class State:
     """The parts of the catalogue that the rules compare, and the locks held.
 
-    `names`: those of tables, views and sequences, by oid; `tables`: their files. `locks`: the locks held on them.
+    `names`: those of tables, views and sequences, by oid; `visible`: by the name without a schema, if that is enough;
+    `tables`: their oids and files; `locks`: the locks held on them.
     """
 
     names: dict[int, str]
-    tables: dict[str, int]
+    visible: dict[str, str]
+    tables: dict[str, tuple[int, int]]
     indexes: dict[int, str]
     foreign_keys: dict[int, str]
     not_null: dict[tuple[str, str], list[bool]]
-    triggers: dict[str, tuple[str, str, str, str]]
+    triggers: dict[str, tuple[str, ...]]
     secured: set[tuple[str, str]]
     locks: dict[str, str]
     lock_timeout: str
@@ -90,10 +99,11 @@ class State:
             return connection.execute(query).fetchall()
 
         relations = rows(RELATIONS)
-        names = {oid: qualified(schema, name) for oid, schema, name, _ in relations}
+        names = {oid: qualified(schema, name) for oid, schema, name, *_ in relations}
         return cls(
             names=names,
-            tables={names[oid]: file for oid, *_, file in relations},
+            visible={name: names[oid] for oid, _, name, _, is_visible in relations if is_visible},
+            tables={names[oid]: (oid, file) for oid, _, _, file, _ in relations},
             indexes={file: names.get(table, "") for file, table in rows(INDEXES)},
             foreign_keys={oid: names.get(table, "") for oid, table in rows(FOREIGN_KEYS)},
             not_null={(names[table], column): flags for table, column, *flags in rows(NOT_NULL)},

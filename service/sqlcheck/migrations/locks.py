@@ -16,12 +16,11 @@ from psycopg.errors import ActiveSqlTransaction
 from psycopg.pq import TransactionStatus
 from yoyo.migrations import read_sql_migration  # type: ignore[import-untyped]  # yoyo ships no types
 
-from service.migrate import MigrationError, load_migrations
+from service.migrate import MigrationError, after_comments, load_migrations
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.migrations.functions import read_functions
 from service.sqlcheck.migrations.lock_rules import Step, check_step, hides_statements
 from service.sqlcheck.migrations.lock_state import WAITS, State, held_locks
-from service.sqlcheck.migrations.migration_files import after_comments
 from service.sqlcheck.migrations.schema import qualified
 from service.sqlcheck.migrations.squawk import squawk
 from service.sqlcheck.scratch import connect, scratch_database, with_extension_advice
@@ -140,7 +139,7 @@ class _Review:
 
     def _execute(self, statement: str, before: State) -> State:
         """Run a statement, and return the state after it."""
-        lock_free = LOCK_FREE.match(statement, after_comments(statement, 0))
+        lock_free = LOCK_FREE.match(statement, after_comments(statement))
         self._connection.execute(REPORT_SCANS)
         try:
             with nullcontext() if self._transactional else self._connection.transaction():

@@ -8,14 +8,13 @@ import attrs
 from pglast import parse_sql
 from pglast.parser import ParseError
 
-from service.migrate import migration_files, migration_text
+from service.migrate import after_comments, migration_files, migration_text
 from service.sqlcheck.analysis.parse_tree import Node, walk
 from service.sqlcheck.findings import Finding
 
 # `-- unread: ok user_model.created_at, pets."Note" (support reads them)`, in any migration.
 NAME = r'(?:[\w.-]|"[^"\n]+")+'
 ACCEPTED = re.compile(rf"^-- (?P<check>[a-z-]+): ok (?P<names>{NAME}(?:, {NAME})*) \(\S.*", re.MULTILINE)
-LEADING = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
 # Checks that depend on more than the migrations: a database, an option, or queries. A reason of `locks` is no name.
 DEPENDENT_CHECKS = {"drift", "locks", "rollback", "unread"}
 # Statements that create a part: its kind, and the field that contains its name, after its schema's.
@@ -86,12 +85,6 @@ class MigrationFiles:
         """Return where a part of the schema is created; otherwise where its table is, or the first migration."""
         known = self.places.get((kind, name)) or self.places.get(("table", table or name.partition(".")[0]))
         return known or Place(next(iter(self.texts), "migrations"), 1)
-
-
-def after_comments(text: str, offset: int) -> int:
-    """Return the offset of a statement after its leading comments, which the parsers include."""
-    leading = LEADING.match(text, offset)
-    return leading.end() if leading else offset
 
 
 def _place(path: str, text: str, offset: int) -> Place:

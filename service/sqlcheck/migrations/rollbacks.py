@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 from yoyo.migrations import Migration, read_sql_migration  # type: ignore[import-untyped]  # yoyo ships no types
 
-from service.migrate import load_migrations
-from service.sqlcheck.findings import Finding
+from service.migrate import MigrationError, load_migrations, locate
+from service.sqlcheck.findings import Finding, from_error
 from service.sqlcheck.migrations.migration_files import MigrationFiles, Place
 from service.sqlcheck.migrations.snapshot import Snapshot, read_snapshot
 from service.sqlcheck.scratch import connect, scratch_database
@@ -20,7 +20,7 @@ MAX_SHOWN = 3  # objects in the finding about one rollback
 def check_rollbacks(directory: Path, server: str) -> Iterator[Finding]:
     """Apply each migration and try its rollback, on a scratch database on `server`.
 
-    Raises psycopg.Error if a migration fails.
+    Raises MigrationError if a migration fails.
     """
     files = MigrationFiles(directory)
     with scratch_database(server) as url, connect(url) as connection:
@@ -34,8 +34,9 @@ def check_rollbacks(directory: Path, server: str) -> Iterator[Finding]:
                 sentence = _differences(before, _rolled_back(connection, migration))
                 if not migration.use_transactions and not sentence:
                     _run(connection, Path(migration.path))
-            except psycopg.Error as error:
-                sentence = f"PostgreSQL says: {error.diag.message_primary}"
+            except MigrationError as error:
+                failed = from_error("rollback", error, directory)
+                place, sentence = Place(failed.path, failed.line), failed.sentence
             if sentence:
                 yield from files.find("rollback", "migration", name, sentence, place)
                 if not migration.use_transactions:
@@ -51,7 +52,11 @@ def _rolled_back(connection: psycopg.Connection[Any], migration: Migration) -> S
 
 def _run(connection: psycopg.Connection[Any], path: Path) -> None:
     for statement in read_sql_migration(str(path))[2]:
-        connection.execute(statement)  # the text of a file
+        try:
+            connection.execute(statement)  # the text of a file
+        except psycopg.Error as error:
+            where = locate(path, statement, int(error.diag.statement_position or 1) - 1)
+            raise MigrationError(f"{where}: PostgreSQL says: {error.diag.message_primary}") from error
 
 
 def _differences(before: Snapshot, after: Snapshot) -> str:
