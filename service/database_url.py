@@ -219,7 +219,7 @@ def _tls(keywords: dict[str, str]) -> dict[str, str]:
     """Return the TLS keywords for both drivers. Raises ValueError."""
     tls = {name: value for name, value in keywords.items() if name.startswith("ssl") or name == "passfile"}
     if keywords.get("channel_binding") == "require":
-        # asyncpg does not support it. It protects from a man in the middle, as does verifying the certificate.
+        # asyncpg lacks channel binding, which protects from a man in the middle, as does verifying the certificate.
         tls |= {"sslmode": "verify-full", "sslrootcert": keywords.get("sslrootcert", "system")}
     for name in ("sslcompression", "sslsni", "sslcertmode"):
         tls.pop(name, None)

@@ -205,7 +205,7 @@ class LimitedHttpProtocol(TimedConnection):
 
 
 def _check_head(version: str, method: bytes, target: bytes, headers: Headers) -> bytes:
-    """Check what httptools does not check of a head, and return path and query of the request target.
+    """Check what httptools does not check in a head, and return path and query of the request target.
 
     Raises MalformedRequest or NotImplementedHere. Source: RFC 9112, 2.3, 3.2 and 6.1.
     """
