@@ -20,7 +20,7 @@ def create_user(email: str, password: str | None) -> None:
     """Create a user unless EMAIL has an account.
 
     Safe to run at every deploy. EMAIL and the password are also read from FIRST_SUPERUSER_EMAIL and
-    FIRST_SUPERUSER_PASSWORD; despite these names, the user has no special rights.
+    FIRST_SUPERUSER_PASSWORD; despite these names, the user has no special privileges.
     """
     from service.users.first_user import ensure_user  # noqa: PLC0415 - reads SQL files: the other commands must work if one is broken
 
