@@ -82,7 +82,7 @@ class Schemas:
             if before == after:
                 continue
             if before is not None and (after is None or before < after):
-                yield self.change(f"may be more than {_listed(before)}: {_listed(after)}", narrower=False)
+                yield self.change(f"can be more than {_listed(before)}: {_listed(after)}", narrower=False)
             elif after is not None and (before is None or after < before):
                 yield self.change(f"is {_listed(after)} only, was {_listed(before)}", narrower=True)
             else:
@@ -122,7 +122,7 @@ class Schemas:
         for gone in sorted(before - after):
             yield self.change(f"is no longer {gone}", narrower=True)
         for more in sorted(after - before):
-            yield self.change(f"may be {more}, too", narrower=False)
+            yield self.change(f"can also be {more}", narrower=False)
 
 
 def compare(old: Json, new: Json) -> list[Change]:
@@ -149,7 +149,7 @@ def _compare_operations(name: str, documents: tuple[Json, Json], old: Json, new:
         yield Change(name, sentence, breaking=True)
     if bool(old.get("security")) != bool(new.get("security")):
         needed = bool(new.get("security"))
-        yield Change(name, "needs a token now" if needed else "needs no token any more", breaking=needed)
+        yield Change(name, "needs a token now" if needed else "no longer needs a token", breaking=needed)
     # Parameters count as fields of the request, headers as fields of the response.
     sent = Schemas(documents, f"{name}, parameters", sent=True)
     yield from sent.compare(_as_object(old.get("parameters", ())), _as_object(new.get("parameters", ())))
@@ -163,7 +163,7 @@ def _compare_operations(name: str, documents: tuple[Json, Json], old: Json, new:
         before, after = old["responses"].get(status), new["responses"].get(status)
         if before is None or after is None:
             # Errors can change: clients treat all statuses from 400 on alike.
-            gone = "is no longer answered" if after is None else "is a new answer"
+            gone = "is no longer returned" if after is None else "is a new response"
             yield Change(got.place, gone, breaking=status < "400")
             continue
         yield from replace(got, place=f"{got.place}, headers").compare(
@@ -215,7 +215,7 @@ def document_of(root: Path) -> Json:
     command = [sys.executable, "-m", package, "openapi"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"The OpenAPI document cannot be made: {done.stderr.strip().splitlines()[-1]}")
+        raise SystemExit(f"The OpenAPI document cannot be generated: {done.stderr.strip().splitlines()[-1]}")
     document: Json = json.loads(done.stdout)
     return document
 
@@ -254,7 +254,7 @@ def main(revision: str = "", github: Literal["--github", ""] = "") -> None:
         if github and change.breaking:
             print(f"::warning title=The API breaks::{change.place}: {change.sentence}")
     breaking = sum(change.breaking for change in changes)
-    print(f"{breaking} breaking, {len(changes) - breaking} harmless changes of the API since {revision}")
+    print(f"{breaking} breaking, {len(changes) - breaking} harmless changes to the API since {revision}")
 
 
 if __name__ == "__main__":

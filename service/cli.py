@@ -111,7 +111,7 @@ def serve() -> None:
 def clean() -> None:
     """Delete expired rows, such as login sessions.
 
-    Works in small batches. Safe at any time, also concurrently. Run it once a day.
+    Works in small batches. Safe at any time, even concurrently. Run it once a day.
     """
     from service import app  # noqa: F401, PLC0415 - declares the purges
     from service.purges import run_purges  # noqa: PLC0415 - reads SQL files: the other commands must work if one is broken

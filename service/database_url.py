@@ -54,7 +54,7 @@ KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("oauth_issuer", "oauth_client_id", "oauth_client_secret", "oauth_scope"), ""),
 }
 # Parameters of other libraries, each with a hint; PostgreSQL would take them for server settings.
-_FOREIGN = {
+_OTHER_LIBRARIES = {
     "pgbouncer": "DATABASE_STATEMENT_CACHE=0 is for poolers that cannot prepare statements",
     "schema": "search_path names the schema",
     "currentschema": "search_path names the schema",
@@ -164,7 +164,7 @@ def _parameters(query: str) -> tuple[dict[str, str], dict[str, str]]:
         elif name.lower() in KEYWORDS:
             # PostgreSQL would take it for a setting, and honour Client_Encoding.
             raise ValueError(f"has the parameter {name}, which must be written {name.lower()}")
-        elif hint := _FOREIGN.get(name.lower()):
+        elif hint := _OTHER_LIBRARIES.get(name.lower()):
             raise ValueError(f"has the parameter {name}, which PostgreSQL does not know: {hint}")
         elif not _SETTING.fullmatch(name):
             raise ValueError(f"has the parameter {name!r}, which is not the name of a PostgreSQL setting")
@@ -219,7 +219,7 @@ def _tls(keywords: dict[str, str]) -> dict[str, str]:
     """Return the TLS keywords for both drivers. Raises ValueError."""
     tls = {name: value for name, value in keywords.items() if name.startswith("ssl") or name == "passfile"}
     if keywords.get("channel_binding") == "require":
-        # asyncpg does not support it. It protects from a man in the middle, as does verifying the certificate.
+        # asyncpg lacks channel binding, which protects from a man in the middle, as does verifying the certificate.
         tls |= {"sslmode": "verify-full", "sslrootcert": keywords.get("sslrootcert", "system")}
     for name in ("sslcompression", "sslsni", "sslcertmode"):
         tls.pop(name, None)

@@ -135,7 +135,7 @@ async def test_ended_session_stays_until_its_expiry(committed: Committed, own_da
     assert await rows(committed.connection, "login sessions") == 1
 
 
-async def test_known_address_is_still_recognized(committed: Committed, own_database_url: str) -> None:
+async def test_known_network_is_still_recognized(committed: Committed, own_database_url: str) -> None:
     """The account is locked by guesses; its owner logs in from the network of a month-old session."""
     user = await committed.make.user()
     await committed.connection.execute("update login_session set expires_at = now() - interval '29 days'")

@@ -26,7 +26,8 @@ def email_key(email: str) -> str:
     Ignores case, full-width letters and Unicode form (RFC 8265, 3.3), and whether the domain is in Unicode or Punycode
     (RFC 5891). Text that is not an address also has a key, because log-ins accept any text.
     """
-    if len(email) > 4 * MAX_LENGTH:  # NFC takes quadratic time, and keeps at least a quarter, which is too long
+    # NFC takes quadratic time, and keeps at least a quarter of the characters: here, more than an address can have.
+    if len(email) > 4 * MAX_LENGTH:
         return email
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - slow to import
 

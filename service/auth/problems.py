@@ -59,7 +59,7 @@ class TooManyAttempts(Problem):
 
 
 class TooManyLogins(TooManyAttempts):
-    """Too many wrong passwords from this address or for this account; the right one is not accepted either."""
+    """Too many wrong passwords from this network or for this account; the right one is not accepted either."""
 
     status, type, title = 429, "/problems/too-many-logins", "Too many failed log-ins"
 

@@ -94,7 +94,7 @@ def rename(name: str) -> None:
     from service.dev import renaming  # noqa: PLC0415 - rarely used
 
     changed = renaming.rename(name)
-    click.echo(f"Changed {len(changed)} files. Restart make dev if it runs. Run commands with: python -m {name}")
+    click.echo(f"Changed {len(changed)} files. Restart make dev if it is running. Run commands with: python -m {name}")
 
 
 sql.add_command(book)

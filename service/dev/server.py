@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEV_DIRECTORY = ROOT / ".dev"
 DATABASE = "service"
 DEMO_EMAIL, DEMO_PASSWORD = "demo@example.com", "only for this demo"
-FORGET = sql.SQL("delete from user_model where email = {}").format(DEMO_EMAIL)
+DELETE_DEMO_USER = sql.SQL("delete from user_model where email = {}").format(DEMO_EMAIL)
 
 
 @contextmanager
@@ -104,7 +104,7 @@ async def add_demo_data(url: str) -> None:
                 for path in sorted(SQL.glob("*/dev/demo.sql")):
                     _run(cursor, path)
         except BaseException:  # Ctrl-C, too: the next start tries again
-            connection.execute(FORGET)
+            connection.execute(DELETE_DEMO_USER)
             raise
 
 

@@ -1,7 +1,7 @@
 """Lets pages of other origins call the service (https://fetch.spec.whatwg.org/#http-cors-protocol).
 
-Litestar's CORS middleware covers only what Litestar answers: a page could not read why its host, or its request as a
-whole, was refused.
+Litestar's CORS middleware covers only Litestar's own responses: a page could not read why its host, or its request as
+a whole, was refused.
 """
 
 import re

@@ -23,8 +23,8 @@ TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[^"]*)"')
 # The version in an ETag of this service; versions are of PostgreSQL's type integer.
 VERSION = re.compile(r"[1-9][0-9]{0,9}")
 MAX_VERSION = 2**31 - 1
-# A client can repeat the first two (RFC 9110, 5.3); Litestar reads only the first line. A joined Idempotency-Key, which
-# must not be repeated, does not match its pattern.
+# A client can send the first two in several lines (RFC 9110, 5.3), of which Litestar reads only the first. A joined
+# Idempotency-Key, which must not be repeated, does not match its pattern.
 JOINED_HEADERS = (b"if-match", b"if-none-match", b"idempotency-key")
 
 

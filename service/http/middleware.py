@@ -21,7 +21,8 @@ SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff")]
 # Browsers then use TLS only, for two years (RFC 6797); this host does not decide for its subdomains.
 TLS_SECURITY_HEADERS = [*SECURITY_HEADERS, (b"strict-transport-security", b"max-age=63072000")]
 
-# For authenticated requests: caches store nothing (ASVS 5.0, 14.3.2). With an ETag, browsers do, but ask each time.
+# For authenticated requests: caches store nothing (ASVS 5.0, 14.3.2). Browsers store a response with an ETag, but
+# revalidate it each time.
 NO_STORE, REVALIDATE = (b"cache-control", b"no-store"), (b"cache-control", b"private, no-cache")
 
 # The message with which the server cancels a request whose client has disconnected; nginx logs status 499 for it.

@@ -58,7 +58,7 @@ def _header(name: str, description: str, example: str, *, required: bool = True)
 # Response headers that handlers declare.
 ETAG = _header("ETag", "version of the resource, for `If-Match` and `If-None-Match` (RFC 9110, 8.8.3)", '"1"')
 LOCATION = _header("Location", "path of the new resource", "/things/5")
-NO_STORE = _header("Cache-Control", "`no-store`: the response is a secret", "no-store")
+NO_STORE = _header("Cache-Control", "`no-store`: the response contains secrets", "no-store")
 LINK = _header(
     "Link",
     '`<…>; rel="next"` (RFC 8288): the next page; absent on the last page',

@@ -70,14 +70,14 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "examples": [problems.InvalidInput.status],
             },
             "detail": _property("what is wrong with this request", EXAMPLE.detail),
-            "instance": _property("the request, by its X-Request-ID", f"urn:uuid:{REQUEST_ID}", format="uri"),
+            "instance": _property("URN of the request's X-Request-ID", f"urn:uuid:{REQUEST_ID}", format="uri"),
             "errors": {
                 "description": "the invalid fields",
                 "type": "array",
                 "items": {"$ref": "#/components/schemas/FieldError"},
             },
-            "error": _property("OAuth 2's code (RFC 6749, 5.2; RFC 6750, 3.1)", "invalid_grant"),
-            "error_description": _property("`detail` again", "The credentials are not valid"),
+            "error": _property("OAuth 2 error code (RFC 6749, 5.2; RFC 6750, 3.1)", "invalid_grant"),
+            "error_description": _property("the same as `detail`", "The credentials are not valid"),
         },
     },
 }

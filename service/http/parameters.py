@@ -20,7 +20,7 @@ from service.http.body import is_infinite
 from service.problems import FieldError, InvalidInput, pointer_step
 
 # The attribute of a request that contains its parameters of each kind.
-SENT = {
+REQUEST_ATTRIBUTES = {
     ParamType.QUERY: "query_params",
     ParamType.HEADER: "headers",
     ParamType.COOKIE: "cookies",
@@ -56,7 +56,7 @@ def check_query(handler: BaseRouteHandler, query: bytes) -> None:
 def missing_parameters(handler: BaseRouteHandler, request: Request[Any, Any, Any]) -> list[FieldError]:
     """Return an error for each required query parameter, header or cookie that `request` lacks."""
     missing: list[str] = []
-    for kind in SENT:
+    for kind in REQUEST_ATTRIBUTES:
         sent = {each.name for each in sent_parameters(handler, request, [kind])}
         declared = declared_parameters(handler, kind).items()
         missing += [name for name, field in declared if field.is_required and name not in sent]
@@ -76,7 +76,7 @@ def sent_parameters(
 ) -> Iterator[SentParameter]:
     """Yield the parameters of `kinds` that `handler` declares and `request` has."""
     for kind in kinds:
-        sent: Mapping[str, Any] = getattr(request, SENT[kind])
+        sent: Mapping[str, Any] = getattr(request, REQUEST_ATTRIBUTES[kind])
         for name, field in declared_parameters(handler, kind).items():
             if name in sent:
                 yield SentParameter(field.name, name, sent[name])

@@ -28,7 +28,7 @@ from service.http.response import JSONResponse, type_without_json
 from service.problems import NotFound, Problem
 
 T = TypeVar("T", int, UUID)
-# The types of ids in paths: a value of one never becomes another, or text, so that each request would be 404.
+# The types of ids in paths. Litestar converts none of them to another or to str: each request would then be 404.
 IDS = {int, UUID}
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 

@@ -166,7 +166,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo ships no 
 
     @contextlib.contextmanager
     def lock(self, timeout: float = 10) -> Iterator[None]:  # noqa: ARG002 - yoyo's signature
-        """Replace yoyo's lock, a row that a killed run leaves behind, by nothing: try_lock() holds another one."""
+        """Do nothing: yoyo's own lock, a row that a killed run leaves behind, is replaced by try_lock()."""
         yield
 
     def create_tables(self) -> None:

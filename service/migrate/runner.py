@@ -89,7 +89,7 @@ def apply(url: str, directory: Path = MIGRATIONS, *, report: Report, limits: Lim
         for name in _ids(states, "applied"):
             if applied[name].checksum is None:
                 backend.record_checksum(name, checksum(directory / f"{name}.sql"))
-                report(f"{name} was applied before checksums were kept; recorded that of its file")
+                report(f"{name} was applied before checksums were kept; recorded its file's checksum")
         pending = backend.to_apply(migrations)
         report(f"to apply: {', '.join(each.id for each in pending) or 'nothing'}")
         for migration in pending:
@@ -222,7 +222,7 @@ def _error_message(error: psycopg.Error, migration: Migration, direction: Direct
     path = Path(migration.path).with_suffix(".sql" if direction == "apply" else ".rollback.sql")
     statement = getattr(error, "__notes__", [""])[0]
     where = locate(path, statement, int(error.diag.statement_position or 1) - 1)
-    effect = "nothing of this file" if migration.use_transactions else "not all of this file"
+    effect = "nothing in this file" if migration.use_transactions else "not all of this file"
     advice = "; look in pg_stat_activity for the session that holds the lock, then run this again" if busy else ""
     return f"{where}: {_postgres_message(error)}; {effect} has taken effect{advice}"
 

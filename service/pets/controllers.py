@@ -86,7 +86,7 @@ class PetsController(Controller):
         limit: Limit = 100,
         after: Cursor = "",
     ) -> JSONResponse[list[Pet]]:
-        """List the caller's pets by name, page by page; ``Link: …; rel="next"`` (RFC 8288) names the next page."""
+        """List the caller's pets by name, page by page; ``Link: …; rel="next"`` (RFC 8288) leads to the next page."""
         name, pet_id = decode_cursor(after)
         # One row more than the limit shows whether there is a next page.
         pets = await request.db.many(LIST_MY_PETS, *request.auth, name, pet_id, limit + 1)

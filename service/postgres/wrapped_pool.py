@@ -39,7 +39,7 @@ class WrappedExecutor:
     """Runs the statements of a transaction as a WrappedPool does."""
 
     def __init__(self, pool: WrappedPool, executor: Executor) -> None:
-        """Run each statement on `executor` by `pool`."""
+        """Run each statement on `executor` through `pool`."""
         self._pool = pool
         self._executor = executor
 

@@ -55,7 +55,7 @@ class TimedConnection(HttpToolsProtocol):
 
     @property
     def idle_since(self) -> float | None:
-        """Since when there is no request in progress, in the event loop's time; None if there is one."""
+        """When the connection became idle, in the event loop's time; None while a request is in progress."""
         idle = self._phase == "keep_alive" or (self._phase == "head" and not self._last_size)
         return self._phase_began if idle and not self.transport.is_closing() else None
 

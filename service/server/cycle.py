@@ -17,7 +17,7 @@ CLOSE = (b"connection", b"close")
 class BufferedCycle(RequestResponseCycle):
     """A request and its response, whose head is held back and sent together with the body.
 
-    uvicorn writes head and body separately, and uvloop sends each at once, which costs a system call and a packet more
+    uvicorn writes head and body separately, and uvloop sends each at once, which costs one more system call and packet
     per response. uvicorn also checks each header separately; here, one check covers them all.
     """
 

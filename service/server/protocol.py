@@ -69,7 +69,7 @@ class LimitedHttpProtocol(TimedConnection):
             except httptools.HttpParserError as error:
                 problem = error.__context__  # what a callback of the parser raised
                 if isinstance(error, httptools.HttpParserInvalidMethodError) and REQUEST_LINE.match(self._buffer):
-                    problem = NotImplementedHere("The method is not known here; methods are case-sensitive")
+                    problem = NotImplementedHere("Unknown method; methods are case-sensitive")
                 self._reject(problem if isinstance(problem, Problem) else MalformedRequest("This is not HTTP/1.1"))
                 return
             else:
@@ -112,7 +112,7 @@ class LimitedHttpProtocol(TimedConnection):
             target = _check_head(version, method, target, headers)
         if self.parser.should_upgrade():
             if b"sec-websocket-key" in by_name:
-                raise NotImplementedHere("WebSockets are not served here")
+                raise NotImplementedHere("WebSockets are not supported")
             return  # _feed() parses the request again
         self.headers = []  # trailers must not be taken for headers that a proxy has set (RFC 9110, 6.5.1)
         expects = b"expect" in by_name and version == "1.1" and by_name[b"expect"].lower() == b"100-continue"
@@ -205,18 +205,18 @@ class LimitedHttpProtocol(TimedConnection):
 
 
 def _check_head(version: str, method: bytes, target: bytes, headers: Headers) -> bytes:
-    """Check what httptools does not check of a head, and return path and query of the request target.
+    """Check what httptools does not check in a head, and return path and query of the request target.
 
     Raises MalformedRequest or NotImplementedHere. Source: RFC 9112, 2.3, 3.2 and 6.1.
     """
     hosts = [value for name, value in headers if name == b"host"]
     if version not in {"1.1", "1.0"} or len(hosts) > 1 or (version == "1.1" and not hosts):
-        raise MalformedRequest("A request needs exactly one Host, and HTTP/1.1")
+        raise MalformedRequest("The request must be HTTP/1.1, with exactly one Host header")
     codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
     if codings and version == "1.0":
-        raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding")
+        raise MalformedRequest("HTTP/1.0 does not allow Transfer-Encoding")
     if codings and codings != [b"chunked"]:
-        raise NotImplementedHere("The only transfer coding served here is chunked")
+        raise NotImplementedHere("The only supported transfer coding is chunked")
     if b"#" in target:
         raise MalformedRequest("The request target contains a fragment")
     if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
@@ -226,5 +226,5 @@ def _check_head(version: str, method: bytes, target: bytes, headers: Headers) ->
     before_query, question, query = rest.partition(b"?")
     authority, _, path = before_query.partition(b"/")
     if scheme.lower() not in {b"http", b"https"} or [authority.lower()] != [host.lower() for host in hosts]:
-        raise MalformedRequest("The request target must be a path, or a URL with the authority of Host")
+        raise MalformedRequest("The request target must be a path, or a URL whose authority is that of Host")
     return b"/" + path + question + query

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def sql() -> None:
     """Check, explain and document SQL files and migrations.
 
-    Uses a real PostgreSQL. Needs the dev requirements.
+    Uses a real PostgreSQL. Needs the packages in requirements-dev.txt.
     """
 
 
@@ -136,7 +136,10 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
 @DIRECTORY
 @DATABASE
 def stub(directory: Path, database_url: str | None) -> None:
-    """Write service/sql.pyi for mypy, with the parameter types of each query."""
+    """Write service/sql.pyi, the type stub for mypy.
+
+    It contains the parameter types of each query.
+    """
     with reported_errors():
         from service.sqlcheck.analysis.description import Describer
         from service.sqlcheck.rules.stub import write_stub

@@ -29,7 +29,9 @@ class RevisionError(OperatorError):
 def check_revision(root: Path, revision: str, server: str, connection: psycopg.Connection[object]) -> list[Finding]:
     """Check the queries and classes of an earlier git revision on the schema of `connection`.
 
-    Omits those that it also has on its own schema, in a scratch database on `server`. Raises RevisionError.
+    Omits findings that the revision also has on its own schema, built in a scratch database on `server`.
+
+    Raises RevisionError.
     """
     with checkout(root, revision) as earlier, scratch_database(server) as url:
         tree = Tree.read(earlier)

@@ -30,7 +30,7 @@ FLUSH_TIMEOUT = 2.0
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 KNOWN_METHODS = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
 # Spans have no exception messages, because these can quote what clients sent.
-QUIET: Mapping[str, Any] = {"record_exception": False, "set_status_on_exception": False}
+NO_EXCEPTIONS: Mapping[str, Any] = {"record_exception": False, "set_status_on_exception": False}
 
 
 class Traces:
@@ -71,7 +71,7 @@ class Traces:
             parent = propagate.extract(headers)
             attributes = {"http.request.method": method, **_attributes(scope, headers)}
             name = "HTTP" if method == "_OTHER" else method
-            with self._tracer.start_as_current_span(name, parent, SpanKind.SERVER, attributes, **QUIET) as span:
+            with self._tracer.start_as_current_span(name, parent, SpanKind.SERVER, attributes, **NO_EXCEPTIONS) as span:
                 carrier: dict[str, str] = {}
                 propagate.inject(carrier)
                 if context := current.get():
@@ -131,7 +131,7 @@ class TracedPool(WrappedPool):
             "db.query.summary": query.name,
             "db.query.text": query.sql,
         }
-        with self._tracer.start_as_current_span(query.name, None, SpanKind.CLIENT, attributes, **QUIET) as span:
+        with self._tracer.start_as_current_span(query.name, None, SpanKind.CLIENT, attributes, **NO_EXCEPTIONS) as span:
             try:
                 rows = await super().run(executor, query, arguments)
             except Exception as error:

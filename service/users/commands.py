@@ -20,7 +20,7 @@ def create_user(email: str, password: str | None) -> None:
     """Create a user unless EMAIL has an account.
 
     Safe to run at every deploy. EMAIL and the password are also read from FIRST_SUPERUSER_EMAIL and
-    FIRST_SUPERUSER_PASSWORD; despite these names, the user has no special rights.
+    FIRST_SUPERUSER_PASSWORD; despite these names, the user has no special privileges.
     """
     from service.users.first_user import ensure_user  # noqa: PLC0415 - reads SQL files: the other commands must work if one is broken
 
@@ -38,7 +38,7 @@ def fill_email_keys() -> None:
     """Fill user_model.email_key where it is null.
 
     Needed before the column becomes unique. Skips and reports each account that shares its mailbox with another one;
-    the exit status is then 1. Safe to interrupt and run again, also while the service runs.
+    the exit status is then 1. Safe to interrupt and run again, even while the service runs.
     """
     from service.users.email_keys import fill_email_keys as fill  # noqa: PLC0415 - it reads SQL files as well
 

@@ -23,7 +23,7 @@ async def fill_email_keys(url: str, *, batch: int = BATCH) -> AsyncGenerator[tup
 
     After each batch, yield how many keys were filled, and the accounts that were not changed because another account
     has the same key. The number includes accounts that were deleted, or filled by another run, in the meantime.
-    Safe to interrupt and run again, also while the service runs.
+    Safe to interrupt and run again, even while the service runs.
     Raises Unavailable or asyncpg.PostgresError.
     """
     pool, after = Pool(url, statement_cache=0, timeouts=TIMEOUTS), LOWEST_ID

@@ -152,7 +152,7 @@ async def test_invalid_form_field_is_named(client: httpx.AsyncClient, form: byte
     assert response.json()["error"] == "invalid_request"
 
 
-async def test_log_in_without_session_twice_is_503(
+async def test_log_in_that_twice_opens_no_session_is_503(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     """The same result as if the password had changed after each check: it was right, so no failure is counted."""

@@ -82,7 +82,7 @@ async def test_account_is_counted_case_insensitively(client: httpx.AsyncClient, 
     assert await guesses(client, email, 1) == [429]
 
 
-async def test_owner_logs_in_from_a_known_address_meanwhile(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_owner_logs_in_from_a_known_network_meanwhile(client: httpx.AsyncClient, user: LoggedIn) -> None:
     statuses = [await guesses(client, user.email, 3, f"203.0.113.{number}") for number in range(4)]
 
     stranger = await guess(client, user.email, PASSWORD, "198.51.100.1")
@@ -92,7 +92,7 @@ async def test_owner_logs_in_from_a_known_address_meanwhile(client: httpx.AsyncC
     assert (stranger.status_code, owner.status_code) == (429, 200)
 
 
-async def test_known_network_is_sought_in_1000_sessions(connection: asyncpg.Connection, user: LoggedIn) -> None:
+async def test_known_network_is_looked_up_in_1000_sessions(connection: asyncpg.Connection, user: LoggedIn) -> None:
     """Otherwise each refused log-in to an account with very many would take seconds."""
     await connection.execute(
         """insert into login_session (user_id, expires_at, ip) select $1, now(), $2 from generate_series(1, 999)""",
@@ -111,7 +111,7 @@ async def test_known_network_is_sought_in_1000_sessions(connection: asyncpg.Conn
     assert known == [True, True, False]
 
 
-async def test_address_is_throttled_on_all_accounts(client: httpx.AsyncClient, make: Factory) -> None:
+async def test_network_is_throttled_on_all_accounts(client: httpx.AsyncClient, make: Factory) -> None:
     users = [await make.user() for _ in range(3)]
 
     statuses = [await guesses(client, each.email, 2) for each in users]
@@ -120,7 +120,7 @@ async def test_address_is_throttled_on_all_accounts(client: httpx.AsyncClient, m
     assert (await guess(client, users[2].email, PASSWORD, HOME)).status_code == 200
 
 
-async def test_single_address_cannot_exhaust_an_account(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_single_network_cannot_exhaust_an_account(client: httpx.AsyncClient, user: LoggedIn) -> None:
     """Refused guesses do not count against the account."""
     await guesses(client, user.email, 20)
 
@@ -135,7 +135,7 @@ async def test_ipv6_addresses_of_a_prefix_count_as_one(client: httpx.AsyncClient
 
 
 @pytest.mark.slow
-async def test_ipv6_site_counts_at_ten_times_the_limit(
+async def test_ipv6_site_has_ten_times_the_limit(
     client: httpx.AsyncClient, make: Factory, connection: asyncpg.Connection
 ) -> None:
     """Each /64 is allowed four guesses, and the /48 around them forty."""
@@ -233,7 +233,7 @@ async def test_guessing_current_password_is_throttled(client: httpx.AsyncClient,
     assert (await guess(client, user.email, PASSWORD, HOME)).status_code == 200
 
 
-async def test_clients_without_address_count_as_one(
+async def test_clients_without_address_count_as_one_network(
     app: Service, connection: asyncpg.Connection, user: LoggedIn
 ) -> None:
     transport = httpx.ASGITransport(app, client=("", 0))

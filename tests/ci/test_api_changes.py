@@ -96,8 +96,8 @@ CREATE = "POST /kites/create"
         (field("KiteName", "kite_name", uniqueItems=True), {f"{SENT}, kite_name: uniqueItems is True, was None"}),
         (required("NewPassword", "password", "current_password"), {"is required now"}),
         (required("Kite", "id"), {f"{GOT}, kite_name: is optional now"}),
-        (field("Kite", "id", type=["integer", "null"]), {f"{GOT}, id: may be more than integer: integer, null"}),
-        (field("Health", "status", enum=["live", "ready", "tired"]), {"may be more than live, ready"}),
+        (field("Kite", "id", type=["integer", "null"]), {f"{GOT}, id: can be more than integer: integer, null"}),
+        (field("Health", "status", enum=["live", "ready", "tired"]), {"can be more than live, ready"}),
         (
             operation("post", "/kites/create", lambda post: post.update(operationId="add_kite")),
             {f"{CREATE}: is called add_kite, was create_kite"},
@@ -120,7 +120,7 @@ CREATE = "POST /kites/create"
         ),
         (
             operation("delete", "/users/me", lambda delete: delete["responses"].pop("204")),
-            {"DELETE /users/me, 204: is no longer answered"},
+            {"DELETE /users/me, 204: is no longer returned"},
         ),
         (
             operation("post", "/kites/create", lambda post: post["requestBody"].update(content={})),
@@ -132,7 +132,7 @@ CREATE = "POST /kites/create"
         ),
         (
             field("LoginSession", "ip", oneOf=[{"type": "string"}, {"type": "null"}, {"type": "integer"}]),
-            {'GET /auth/sessions, 200, each, ip: may be {"type": "integer"}, too'},
+            {'GET /auth/sessions, 200, each, ip: can also be {"type": "integer"}'},
         ),
     ],
 )
@@ -152,11 +152,11 @@ def test_change_that_breaks_callers_is_breaking(document: dict[str, Any], edit: 
         (both(field("Kite", "age"), required("Kite", "age", "id", "kite_name")), f"{GOT}: age is new"),
         (required("KiteName"), f"{SENT}, kite_name: is optional now"),
         (field("KiteName", "kite_name", maxLength=60), f"{SENT}, kite_name: maxLength is 60, was 50"),
-        (field("KiteName", "kite_name", type=["string", "null"]), "may be more than string"),
+        (field("KiteName", "kite_name", type=["string", "null"]), "can be more than string"),
         (field("Health", "status", enum=["live"]), "GET /health/live, 200, status: is live only"),
         (
             operation("get", "/kites/me", lambda get: get.pop("security")),
-            "GET /kites/me: needs no token any more",
+            "GET /kites/me: no longer needs a token",
         ),
         (
             operation("post", "/auth/logout", lambda post: post["requestBody"].pop("required")),
@@ -170,11 +170,11 @@ def test_change_that_breaks_callers_is_breaking(document: dict[str, Any], edit: 
         ),
         (
             operation("get", "/users/me", lambda get: get["responses"].update({"418": {}})),
-            "GET /users/me, 418: is a new answer",
+            "GET /users/me, 418: is a new response",
         ),
         (
             operation("get", "/users/me", lambda get: get["responses"].pop("503")),
-            "GET /users/me, 503: is no longer answered",
+            "GET /users/me, 503: is no longer returned",
         ),
     ],
 )
@@ -237,10 +237,10 @@ def test_ci_lists_changes_since_a_revision(tmp_path: Path) -> None:
     assert since.stdout.splitlines() == [
         "breaking  POST /users/register, body, email: maxLength is 200, was 254",
         "::warning title=The API breaks::POST /users/register, body, email: maxLength is 200, was 254",
-        "1 breaking, 0 harmless changes of the API since main",
+        "1 breaking, 0 harmless changes to the API since main",
     ]
     assert (alone.returncode, alone.stdout) == (0, "There is no earlier revision to compare the API with.\n")
     assert (nowhere.returncode, nowhere.stderr.count("\n")) == (1, 1)
     assert nowhere.stderr.startswith("git cannot read 'v0': ")
     assert (broken.returncode, broken.stderr.count("\n")) == (1, 1)
-    assert broken.stderr.startswith("The OpenAPI document cannot be made: ")
+    assert broken.stderr.startswith("The OpenAPI document cannot be generated: ")

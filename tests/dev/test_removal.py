@@ -54,7 +54,7 @@ def test_lock_file_of_an_editor_is_no_module(whole_tree: Tree) -> None:
     assert Path("service/throwaways") in remove("throwaways", whole_tree.path)
 
 
-def test_drop_writes_migration_and_way_back(whole_tree: Tree) -> None:
+def test_drop_writes_migration_and_rollback(whole_tree: Tree) -> None:
     write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
     [created] = whole_tree.path.glob("migrations/*_create_throwaways.sql")
 

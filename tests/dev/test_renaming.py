@@ -63,7 +63,7 @@ def test_migrations_keep_their_checksums(renamed: tuple[Tree, str]) -> None:
 
 
 def test_command_prints_the_new_command_name(renamed: tuple[Tree, str]) -> None:
-    assert renamed[1].endswith(f" files. Restart make dev if it runs. Run commands with: python -m {NEW}\n")
+    assert renamed[1].endswith(f" files. Restart make dev if it is running. Run commands with: python -m {NEW}\n")
 
 
 def test_renamed_tree_passes_checks_and_tests(renamed: tuple[Tree, str]) -> None:

@@ -149,7 +149,7 @@ def test_database_migrated_by_plain_yoyo_is_adopted(folder: Folder, url: str) ->
 
     folder.apply(url)
 
-    assert "0001_create_a was applied before checksums were kept; recorded that of its file" in folder.reports
+    assert "0001_create_a was applied before checksums were kept; recorded its file's checksum" in folder.reports
     folder.write("0001_create_a", "create table a (id bigint);")
     assert folder.states(url) == {"0001_create_a": "edited"}
 

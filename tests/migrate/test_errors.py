@@ -21,7 +21,7 @@ def test_error_names_file_line_and_hint(folder: Folder, url: str) -> None:
 
     assert str(refusal.value) == (
         'migrations/0002_fill_a.sql:7: column "idd" does not exist '
-        '(Perhaps you meant to reference the column "a.id".); nothing of this file has taken effect'
+        '(Perhaps you meant to reference the column "a.id".); nothing in this file has taken effect'
     )
     assert folder.states(url)["0002_fill_a"] == "pending"
     assert value(url, "select to_regclass('b')") is None
@@ -32,7 +32,7 @@ def test_error_without_position_names_the_statements_line(folder: Folder, url: s
         "0001_create_a", "create table a ();\n\ndo $$\nbegin\n    raise 'too late' using hint = 'sooner';\nend $$;"
     )
 
-    with pytest.raises(MigrationError, match=r"^migrations/0001_create_a\.sql:3: too late \(sooner\); nothing of this"):
+    with pytest.raises(MigrationError, match=r"^migrations/0001_create_a\.sql:3: too late \(sooner\); nothing in this"):
         folder.apply(url)
 
 

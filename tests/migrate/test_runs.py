@@ -48,7 +48,7 @@ def test_busy_table_error_has_advice(folder: Folder, url: str) -> None:
 
     assert str(refusal.value) == (
         "migrations/0002_alter_a.sql:2: canceling statement due to lock timeout; "
-        "nothing of this file has taken effect; "
+        "nothing in this file has taken effect; "
         "look in pg_stat_activity for the session that holds the lock, then run this again"
     )
     assert value(url, "select to_regclass('b')") is None

@@ -247,7 +247,7 @@ async def test_replica_promoted_while_lagging_is_not_a_replica(
         ("stranger", "replica", "permission denied for function pg_control_system"),
     ],
 )
-async def test_server_that_does_not_follow_is_not_used(
+async def test_unsuitable_replica_is_not_used(
     opening: Opening, pair: Pair, failed_over: Pair, read: Read, primary: str, replica: str, reason: str
 ) -> None:
     urls = {name: server.url for name, server in (("primary", pair.primary), ("replica", pair.replica))}

@@ -108,7 +108,7 @@ async def test_header_with_line_break_is_not_sent(field: tuple[bytes, bytes]) ->
         assert await talk(port, GET + b"\r\n") == b""
 
 
-async def test_application_may_close_the_connection() -> None:
+async def test_application_can_close_the_connection() -> None:
     calls = []
 
     async def app(scope: Scope, _: Receive, send: Send) -> None:

@@ -212,7 +212,7 @@ async def test_websocket_is_501(port: int) -> None:
     answer = await talk(port, GET + fields)
 
     assert statuses(answer) == [501]
-    assert b"WebSockets are not served here" in answer
+    assert b"WebSockets are not supported" in answer
 
 
 @pytest.mark.parametrize("method", [b"patch", b"X-FOO", b"GETS"])

@@ -61,7 +61,7 @@ def test_failed_worker_start_is_retried_with_backoff(supervise: Supervise, broke
 
 
 @pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM], ids=["a reload", "another SIGTERM"])
-def test_sigterm_is_heard_at_any_moment(supervise: Supervise, first: signal.Signals) -> None:
+def test_sigterm_is_handled_at_any_moment(supervise: Supervise, first: signal.Signals) -> None:
     running = supervise(4)
     running.process.send_signal(first)
 

@@ -95,7 +95,7 @@ def test_line_of_a_table_to_itself_covers_no_other() -> None:
     assert block.positions == {"own": (0, 0, 90), "alone": (90 + GAP_X / 2 + GAP_Y, 0, 90)}
 
 
-def test_boxes_have_the_order_of_those_they_refer_to() -> None:
+def test_boxes_follow_the_order_of_their_targets() -> None:
     targets = {"a": "", "b": "", "of_b": "b", "of_both": "ab", "of_a": "a"}
 
     block = arrange([Item(name, 90, 50, frozenset(of)) for name, of in targets.items()])
@@ -114,7 +114,7 @@ def test_each_schema_has_a_frame_around_its_tables(drawn: Diagram) -> None:
         assert frame.y < box.y < box.y + box.height < frame.y + frame.height
 
 
-def test_tables_stand_right_of_what_they_refer_to(drawn: Diagram) -> None:
+def test_tables_are_right_of_those_they_reference(drawn: Diagram) -> None:
     x = {box.table.name: box.x for box in drawn.boxes}
 
     assert x["country"] < x["address"] < x["sale"] < x["sale_line"] < x["shipment_line"]

@@ -69,7 +69,7 @@ BROKEN = [
     ),
     Broken(
         "a migration that PostgreSQL refuses",
-        f'{TABLE}:5: type "biggint" does not exist; nothing of this file has taken effect [migration]',
+        f'{TABLE}:5: type "biggint" does not exist; nothing in this file has taken effect [migration]',
         TABLE,
         "bigint         not null generated",
         "biggint        not null generated",

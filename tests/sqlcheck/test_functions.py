@@ -149,7 +149,7 @@ def test_alias_of_a_variable_is_no_column(migrated: Migrated) -> None:
     assert migrated.check(in_plpgsql("raise notice '%', other;", "other alias for condition;")) == ""
 
 
-def test_columns_of_a_trigger_are_not_judged(migrated: Migrated) -> None:
+def test_columns_of_a_trigger_row_are_not_checked(migrated: Migrated) -> None:
     function = (
         "create function f() returns trigger language plpgsql as $$"
         " begin new.size := tg_op; perform to_json(old), new.size from toys; return new; end $$;"

@@ -30,7 +30,7 @@ WITH_MADE = "with made as (insert into owner (maker, id) values (1, 2) returning
         MERGE.replace("maker.", "filled.").replace("maker", "filled") + INSERT + "returning id",
     ],
 )
-def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
+def test_guaranteed_row_is_accepted_as_one(toys: Toys, sql: str) -> None:
     assert toys.check(sql, "-- returns: one Toy\n", "cardinality") == ""
 
 
@@ -78,7 +78,7 @@ def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
         "with recursive up as (select 1 as id union select id + 1 from up where id < 9) select id from up limit 1",
     ],
 )
-def test_possible_absence_is_not_one(toys: Toys, sql: str) -> None:
+def test_row_that_can_be_missing_is_not_one(toys: Toys, sql: str) -> None:
     assert toys.check(sql, toy_header(sql, "one"), "cardinality").endswith(f": returns one, and {NONE}")
 
 

@@ -43,12 +43,12 @@ def called(nulls: Nullability) -> str:
     ("statement", "said"),
     [case for name in ("joins", "expressions", "functions", "tables", "queries", "writes") for case in cases(name)],
 )
-def test_column_nullability(infer: Infer, statement: str, said: str) -> None:
+def test_nullability_of_columns_is_inferred(infer: Infer, statement: str, said: str) -> None:
     assert ", ".join(called(nulls) for nulls in infer(statement)) == said
 
 
 @pytest.mark.parametrize(("statement", "said"), cases("elements"))
-def test_element_nullability(infer: Infer, statement: str, said: str) -> None:
+def test_nullability_of_elements_is_inferred(infer: Infer, statement: str, said: str) -> None:
     assert ", ".join("never" if nulls.elements_not_null else "who knows" for nulls in infer(statement)) == said
 
 

@@ -99,7 +99,7 @@ def test_finding_names_table_and_line(check: Check) -> None:
 
     assert str(found) == (
         "sql/users/show_me.sql:2: idempotency_key.user_id equals no parameter in this part of the query,"
-        " so it runs on every shard [one-shard]"
+        " which therefore runs on every shard [one-shard]"
     )
 
 

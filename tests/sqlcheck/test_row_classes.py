@@ -178,7 +178,7 @@ def test_members_by_auto_are_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("alias", ["typing.TypeVar('T')", "list['T'] | str"])
-def test_alias_of_itself_ends(tmp_path: Path, alias: str) -> None:
+def test_alias_of_itself_is_no_endless_loop(tmp_path: Path, alias: str) -> None:
     found = row(tmp_path, f"T = {alias}\n@attrs.define\nclass X:\n    a: T\n    b: 'T'\n")
 
     assert [field.annotation for field in found.fields] == [found.fields[0].annotation] * 2

@@ -263,7 +263,7 @@ def test_bounded_list_has_no_finding(toys: Toys, sql: str) -> None:
 
 
 @pytest.mark.parametrize("limit", ["$1", "all", "(select max(id) from maker)"])
-def test_limit_that_can_be_null_is_none(toys: Toys, limit: str) -> None:
+def test_limit_that_can_be_null_is_no_limit(toys: Toys, limit: str) -> None:
     said = toys.check(
         f"select id from toy limit {limit}", "-- $1 n bigint?\n" * ("$1" in limit) + header(""), "unlimited"
     )

@@ -35,18 +35,18 @@ def test_required_column_is_given(toys: Toys, sql: str, found: str) -> None:
         ("update maker set id = case when $1::integer is not null then $1 else id end where id = 1", ""),
         (
             "update maker set id = case when $1 > 0 or id = 1 then $1 else id end where id = 1",
-            "2: maker.id is NOT NULL, but receives null: $1 may be null",
+            "2: maker.id is NOT NULL, but receives null: $1 can be null",
         ),
-        ("update maker set id = $1 where id = 1", "2: maker.id is NOT NULL, but receives null: $1 may be null"),
+        ("update maker set id = $1 where id = 1", "2: maker.id is NOT NULL, but receives null: $1 can be null"),
         ("update maker set name = null where id = $1", "4: maker.name is NOT NULL, but receives null: null"),
-        ("insert into maker (id, name) values ($1, 'a')", "2: maker.id is NOT NULL, but receives null: $1 may be null"),
+        ("insert into maker (id, name) values ($1, 'a')", "2: maker.id is NOT NULL, but receives null: $1 can be null"),
         (
             "insert into maker (id, name) select $1, name from maker",
-            "2: maker.id is NOT NULL, but receives null: $1 may be null",
+            "2: maker.id is NOT NULL, but receives null: $1 can be null",
         ),
         (
             "insert into maker (id, name) values (1, 'a') on conflict (id) do update set id = $1",
-            "2: maker.id is NOT NULL, but receives null: $1 may be null",
+            "2: maker.id is NOT NULL, but receives null: $1 can be null",
         ),
         ("update maker set id = coalesce($1, id) where id = 1", ""),
         ("update maker set note = $1::text where id = 1", ""),

@@ -277,7 +277,7 @@ def test_version_that_cannot_be_compared_gets_the_default_format(tmp_path: Path,
     assert render_metrics(tmp_path, accept)[1] == render_metrics(tmp_path, "")[1]
 
 
-def test_numbers_have_memory_from_the_start(measured: ServiceWithMetrics) -> None:
+def test_metrics_file_is_fully_allocated_at_startup(measured: ServiceWithMetrics) -> None:
     """Otherwise their first use kills the process if /dev/shm is full."""
     [file] = measured.directory.glob("worker.*")
 

@@ -131,7 +131,7 @@ async def test_filling_goes_on_where_it_was_stopped(committed: Committed, own_da
 
 
 @pytest.mark.slow
-async def test_statement_can_take_longer_than_that_of_a_request(committed: Committed, own_database_url: str) -> None:
+async def test_filling_can_take_longer_than_a_requests_statement(committed: Committed, own_database_url: str) -> None:
     """It does with millions of accounts; here, it waits for one."""
 
     async def fill() -> list[int]:
@@ -168,7 +168,7 @@ async def test_keys_are_filled_by_id_before_the_new_column_has_statistics(commit
     assert [line for line in plan if "Join Filter: (user_model_1.id = " in line] == []
 
 
-async def test_accounts_changed_meanwhile_are_no_collisions(committed: Committed) -> None:
+async def test_accounts_changed_meanwhile_are_not_reported_as_collisions(committed: Committed) -> None:
     """One was deleted and one filled by another run since they were listed; a third has the key of another account."""
     connection = committed.connection
     filled, twin, _ = [await committed.make.user(f"{name}@example.com") for name in ("filled", "twin", "other")]

@@ -40,7 +40,9 @@ async def test_next_deploy_leaves_the_account_unchanged(
         ("admin@example.com", "Example.com", "/password: is part of the email address; choose another password"),
     ],
 )
-async def test_rules_are_those_of_registration(database_url: str, email: str, password: str, sentence: str) -> None:
+async def test_first_user_obeys_the_rules_of_registration(
+    database_url: str, email: str, password: str, sentence: str
+) -> None:
     with pytest.raises(OperatorError) as refusal:
         await ensure_user(database_url, email, password)
 

@@ -186,7 +186,7 @@ async def limited(database_url: str, one_transaction: OneTransaction) -> AsyncIt
 
 
 @pytest.mark.usefixtures("connection")
-async def test_too_many_registrations_of_an_address_are_429(limited: httpx.AsyncClient) -> None:
+async def test_too_many_registrations_from_a_network_are_429(limited: httpx.AsyncClient) -> None:
     """Attempts count, because a taken address costs a hash too."""
     emails = "ann@example.com", "ann@example.com", "ben@example.com"
     answers = [await register(limited, email) for email in emails]

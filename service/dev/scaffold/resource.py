@@ -13,11 +13,11 @@ from service.problems import OperatorError
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 MAX_NAME = 63  # bytes; PostgreSQL truncates longer names
 # Not for tables and columns: reserved words, columns that every resource has, and words that yoyo or sqlfluff misread.
-TAKEN = {*RESERVED_KEYWORDS, *TYPE_FUNC_NAME_KEYWORDS, *keyword.kwlist, "id", "user_id", "version"}
-TAKEN |= {"commutator", "connect", "declare", "hashes", "merges", "negator", "prior", "rightarg"}
-TAKEN |= {"bool", "date", "datetime", "int", "str"}  # a field of that name would shadow the type of the next one
-TAKEN |= {"self"}  # the first parameter of __init__
-TAKEN |= {"after", "session", "size", "versions"}  # other parameters of the queries
+RESERVED = {*RESERVED_KEYWORDS, *TYPE_FUNC_NAME_KEYWORDS, *keyword.kwlist, "id", "user_id", "version"}
+RESERVED |= {"commutator", "connect", "declare", "hashes", "merges", "negator", "prior", "rightarg"}
+RESERVED |= {"bool", "date", "datetime", "int", "str"}  # a field of that name would shadow the type of the next one
+RESERVED |= {"self"}  # the first parameter of __init__
+RESERVED |= {"after", "session", "size", "versions"}  # other parameters of the queries
 # Not for a resource, in the plural or the singular: names that it would shadow in a controller, a query or a test, and
 # paths and operations that exist.
 HIDDEN = {*dir(builtins), *keyword.kwlist}
@@ -153,7 +153,7 @@ def read_resource(name: str, fields: Iterable[str], *, singular: str | None, own
         if not NAME.fullmatch(word):
             raise ScaffoldError(f"{word!r} is not a valid name: use lower-case letters, digits and single '_'")
     # A reserved singular is allowed, because it is only part of a name in SQL: `create_order`, not `order`.
-    if taken := sorted(({name, *names} & TAKEN) | ({name, one} & HIDDEN)):
+    if taken := sorted(({name, *names} & RESERVED) | ({name, one} & HIDDEN)):
         raise ScaffoldError(f"{taken[0]!r} is taken by this project, by PostgreSQL or by Python")
     if class_name(one) in CLASSES | {kind.body for kind in TYPES.values()}:
         raise ScaffoldError(

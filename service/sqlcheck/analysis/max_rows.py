@@ -88,7 +88,7 @@ def _merges_few(scope: Scope, *, bounded: bool) -> bool:
 
 
 def _is_limited_set(scope: Scope, node: Node, fixed: Columns, *, bounded: bool) -> bool:
-    """Return the same for a set operation."""
+    """Return whether a set operation has at most one row for each value of its `fixed` columns."""
     if node.label == "RANGETBLREF":
         return _is_limited(scope.child(scope.relation(node.rtindex).subquery), fixed, bounded=bounded)
     if not node.all and all(
@@ -208,7 +208,7 @@ class FunctionalDependencies:
             yield one, each.args[1], catalogue.families(each.opno, each.inputcollid)
 
     def _any(self, condition: Node) -> list[Node]:
-        """Return the comparisons of `= any (…)` if bounded, or of `in` with a query that limits its rows alike."""
+        """Return the comparisons of `= any (…)` if bounded, or of `in` with a query limited in the same way."""
         if condition.useOr and self._bounded:
             return [condition]
         if condition.subLinkType != pg.ANY:

@@ -18,7 +18,7 @@ Variable = tuple[int, int, int]
 
 
 def as_variable(node: Node) -> Variable:
-    """Return what a VAR stands for: `old.x` and `new.x` differ; or a parameter."""
+    """Return the column (`old.x` and `new.x` are two) or the parameter that a node stands for."""
     if node.label == "PARAM":
         return 0, node.paramid, pg.DEFAULT
     return node.varno, node.varattno, node.varreturningtype or pg.DEFAULT

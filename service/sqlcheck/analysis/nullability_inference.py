@@ -179,7 +179,7 @@ class NullabilityInference:
         if argument := scope.argument(node):
             return NEVER if known else self.expression(*argument)
         if self._parameters[node.paramid - 1] and not known:
-            return Nullability(reason=f"${node.paramid} may be null", from_input=True, elements_not_null=True)
+            return Nullability(reason=f"${node.paramid} can be null", from_input=True, elements_not_null=True)
         return Nullability(elements_not_null=True)
 
     def _variable(self, scope: Scope, node: Node) -> Nullability:

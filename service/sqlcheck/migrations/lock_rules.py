@@ -87,7 +87,7 @@ def _rewrites(step: Step) -> Iterator[tuple[str, str]]:
         yield "rewrite", f"{table} is {what}, which blocks readers: {instead}"
     for index in sorted(step.after.indexes.keys() - step.before.indexes.keys()):
         if (table := step.after.indexes[index]) in in_use - rewritten and not _is_concurrent(step):
-            sentence = f"an index of {table}, which exists, is created without CONCURRENTLY: writers wait"
+            sentence = f"an index of {table} is created without CONCURRENTLY: writers wait"
             yield "index-not-concurrent", sentence
 
 
@@ -101,9 +101,7 @@ def _foreign_keys(step: Step) -> Iterator[tuple[str, str]]:
         return  # such as that of a new column, which is null
     for key in sorted(step.after.foreign_keys.keys() - step.before.foreign_keys.keys()):
         if step.in_use(owner := step.after.foreign_keys[key]) and step.blocks_writers(owner):
-            sentence = (
-                f"a foreign key of {owner}, which exists, is created without NOT VALID: writers of both tables wait"
-            )
+            sentence = f"a foreign key of {owner} is created without NOT VALID: writers of both tables wait"
             yield "foreign-key", sentence
 
 
@@ -188,11 +186,11 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one br
         elif kind == "CreateStmt" and node.partbound and not any(IMPLIED in each for each in step.notices):
             parent = step.name(node.inhRelations[0])  # rows of its default partition may belong to the new one
             for table in (each for each in locked if after[each] == NO_READERS and each != parent):
-                why = "a validated CHECK can exclude the new ones"
+                why = "a validated CHECK can exclude the new bounds"
                 yield "scan", f"all rows of {table} are read while it is locked: {why}"
         elif kind == "AlterDomainStmt":
             for table in filter(step.blocks_writers, locked):
-                sentence = f"all rows of {table} are read while it is locked, for the domain: give the table a CHECK"
+                sentence = f"all rows of {table} are read while it is locked, to check the domain: use a table CHECK"
                 yield "scan", sentence
 
 

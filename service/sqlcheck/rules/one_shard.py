@@ -56,7 +56,7 @@ def check_one_shard(description: Description, column: str, tables: Tables) -> It
             yield "one-shard", parsed.line_of(node), sentence
     scopes = description.scope.with_nested() if description.scope else ()
     for name in (name for scope in scopes for name in _unbound(scope, tables)):
-        sentence = f"{name}.{column} equals no parameter in this part of the query, so it runs on every shard"
+        sentence = f"{name}.{column} equals no parameter in this part of the query, which therefore runs on every shard"
         yield "one-shard", parsed.line_of_table(name), sentence
 
 
