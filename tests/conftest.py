@@ -55,8 +55,9 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def log_level() -> Iterator[None]:
-    """Restore the log level, which a command run in this process changes."""
-    level = logging.getLogger().level
+def logging_configuration() -> Iterator[None]:
+    """Restore the configuration of logs, which a command run in this process changes."""
+    level, configuration = logging.getLogger().level, structlog.get_config()
     yield
     logging.getLogger().setLevel(level)
+    structlog.configure(**configuration)
