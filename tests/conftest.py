@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 # Show the values of failing asserts in helpers too. Must come before the plugins, because they import each other.
 pytest.register_assert_rewrite("tests.support")
@@ -33,8 +34,13 @@ SLOWEST = ("test_variants.py", "test_your_own.py", "test_image.py", "test_tutori
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C end the processes that tests start, even if the run is a shell's background job, which ignores it."""
+    """Let Ctrl-C end the processes that tests start, even if the run is a shell's background job, which ignores it.
+
+    Log tracebacks as the service does: structlog's default adds hundreds of lines with the variables of the framework.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,8 +55,9 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def log_level() -> Iterator[None]:
-    """Restore the log level, which a command run in this process changes."""
-    level = logging.getLogger().level
+def logging_configuration() -> Iterator[None]:
+    """Restore the configuration of logs, which a command run in this process changes."""
+    level, configuration = logging.getLogger().level, structlog.get_config()
     yield
     logging.getLogger().setLevel(level)
+    structlog.configure(**configuration)

@@ -23,9 +23,10 @@ NOT_QUERIES = {FOR_PSQL, "dev"}
 NAME = re.compile(r"-- (?P<name>[a-z_0-9]+\.[a-z_0-9]+): (?P<purpose>\S.*)")
 MULTI_WORD_TYPES = r"double precision|(?:character|bit) varying|time(?:stamp)? with(?:out)? time zone"
 IDENTIFIER = r'(?:\w+|"[^"]+")'
-TYPE = rf"(?:{MULTI_WORD_TYPES}|(?:{IDENTIFIER}\.)?{IDENTIFIER})(?:\[\])?"
+ELEMENT = rf"(?:{MULTI_WORD_TYPES}|(?:{IDENTIFIER}\.)?{IDENTIFIER})"
+TYPE = rf"{ELEMENT}(?:\[\])?"
 PARAMETER = re.compile(
-    rf"-- \$(?P<number>\d+) +(?P<name>[a-z_0-9]+) +(?P<type>{TYPE})(?P<nullable>\?)?( +(?P<note>\S.*))?"
+    rf"-- \$(?P<number>\d+) +(?P<name>[a-z_0-9]+) +(?P<type>{ELEMENT}(?:\??\[\])?)(?P<nullable>\?)?( +(?P<note>\S.*))?"
 )
 RETURNS = re.compile(
     rf"-- returns: (?P<cardinality>one|maybe|many|value|count)( (?P<row>{TYPE})(?P<nullable>\?)?)?( +\(.*)?"
@@ -70,13 +71,17 @@ class Cardinality(StrEnum):
 
 @attrs.frozen
 class Parameter:
-    """A parameter (``$n``) as the header declares it; `note` is the text after its type."""
+    """A parameter (``$n``) as the header declares it; `note` is the text after its type.
+
+    `null_elements`: the array can contain nulls, ``date?[]``.
+    """
 
     name: str
     type: str
     nullable: bool
     line: int
     note: str
+    null_elements: bool = False
 
 
 @attrs.frozen
@@ -181,7 +186,8 @@ def _parse_declarations(path: Path, header: list[str]) -> tuple[list[Parameter],
             if int(found["number"]) != expected:
                 raise error_at(path, number, f"${found['number']} stands where ${expected} is expected")
             nullable, note = bool(found["nullable"]), found["note"] or ""
-            parameters.append(Parameter(found["name"], found["type"], nullable, number, note))
+            type_ = found["type"].replace("?", "")
+            parameters.append(Parameter(found["name"], type_, nullable, number, note, type_ != found["type"]))
         elif returns and line.startswith("-- returns:"):
             raise error_at(path, number, "a second 'returns'; a query has one result")
         else:

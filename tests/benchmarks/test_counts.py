@@ -19,7 +19,6 @@ from typing import Any
 import asyncpg
 import attrs
 import pytest
-import structlog
 
 from service.app import Service, from_environment
 from service.postgres.pool import Pool
@@ -113,7 +112,6 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     configure_logging("INFO", "json")
     yield
     configure_logging("INFO", "console")
-    structlog.reset_defaults()
     root.handlers, root.level = before
 
 

@@ -166,6 +166,18 @@ async def test_internal_error_is_logged_once_with_its_request(
     assert (access["event"], access["status"], access["request_id"]) == ("request", 500, entry["request_id"])
 
 
+async def test_failed_test_shows_a_plain_traceback(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await connection.execute(BROKEN_VIEW)
+
+    await client.get("/users/me", headers=user.bearer)
+
+    shown = capsys.readouterr().out
+    assert "DivisionByZeroError: division by zero" in shown
+    assert "locals" not in shown
+
+
 @pytest.mark.usefixtures("logs")
 async def test_more_rows_than_declared_are_500(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection

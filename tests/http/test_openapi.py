@@ -177,26 +177,34 @@ async def test_every_operation_has_id_and_summary(document: dict[str, Any]) -> N
         assert set(operation["tags"]) <= {tag["name"] for tag in document["tags"] if tag["description"]}
 
 
-def described(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each field, parameter and header with its place."""
-    for schema in document["components"]["schemas"].values():
-        for name, field in schema.get("properties", {}).items():
-            yield f"{schema['title']}.{name}", field
+def parameters_and_headers(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each parameter and response header with its place."""
     for operation in operations(document):
         for parameter in operation.get("parameters", []):
-            place = f"{operation['operationId']} {parameter['name']}"
-            assert parameter.get("description"), f"{place}: add a description, as in PathParameter(description=…)"
-            yield place, parameter["schema"]
+            yield f"{operation['operationId']} {parameter['name']}", parameter
         for status, response in operation["responses"].items():
             for name, header in response["headers"].items():
                 found = document["components"]["headers"][name] if "$ref" in header else header
-                place = f"{operation['operationId']} {status} {name}"
-                assert found.get("description"), f"{place}: add a description to its ResponseHeader"
-                yield place, found["schema"]
+                yield f"{operation['operationId']} {status} {name}", found
+
+
+def placed_schemas(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the schema of each field, parameter and header with its place."""
+    for schema in document["components"]["schemas"].values():
+        for name, field in schema.get("properties", {}).items():
+            yield f"{schema['title']}.{name}", field
+    for place, each in parameters_and_headers(document):
+        yield place, each["schema"]
+
+
+async def test_every_parameter_and_header_has_a_description(document: dict[str, Any]) -> None:
+    undescribed = [place for place, each in parameters_and_headers(document) if not each.get("description")]
+
+    assert not undescribed, f"add a description, as in PathParameter(description=…), to {', '.join(undescribed)}"
 
 
 async def test_every_schema_has_a_valid_example(document: dict[str, Any]) -> None:
-    for place, schema in described(document):
+    for place, schema in placed_schemas(document):
         validator = jsonschema_rs.validator_for({**schema, "components": document["components"]})
         if not is_composed(schema):
             assert schema["examples"], place

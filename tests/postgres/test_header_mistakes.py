@@ -22,7 +22,6 @@ from service.postgres.header_mistakes import mistake
         ("-- $1 id pg_catalog.numeric(10, 2)?", "'pg_catalog.numeric(10, 2)' has a length: write the type alone"),
         ("-- $1 ids integer[][]", "an array of any size and dimensions is written 'integer[]'"),
         ("-- $1 ids integer[3]", "an array of any size and dimensions is written 'integer[]'"),
-        ("-- $1 id bigint?[]", "write '?' directly after the type, and after the [] of an array"),
         ("-- $1 id bigint ?", "write '?' directly after the type, and after the [] of an array"),
         ("-- returns one Kite", "a ':' must follow 'returns'"),
         ("-- returns: some Kite", "'some' is not one, maybe, many, value or count"),

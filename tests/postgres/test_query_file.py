@@ -97,6 +97,13 @@ def test_types_may_be_of_several_words(read: Read, declared: str, type_: str, no
     assert found.row == type_
 
 
+@pytest.mark.parametrize(("end", "found"), [("?[]", (False, True)), ("[]?", (True, False)), ("?[]?", (True, True))])
+def test_array_and_its_elements_can_be_null(read: Read, end: str, found: tuple[bool, bool]) -> None:
+    ids = read(GOOD.replace("bigint[]?", f"bigint{end}")).parameters[1]
+
+    assert (ids.type, ids.nullable, ids.null_elements) == ("bigint[]", *found)
+
+
 def test_query_precomputes_what_each_request_needs(read: Read) -> None:
     query: Maybe[..., Kite] = Maybe(read(GOOD), Kite)
 
@@ -141,7 +148,7 @@ def test_comment_may_follow_the_statement(read: Read, end: str) -> None:
         ("-- $2 ids", "-- $3 ids", 5, "$3 stands where $2 is expected"),
         ("-- $2 ids", "-- $1 ids", 5, "$1 stands where $2 is expected"),
         ("-- $2 ids     bigint[]?", "-- $2 ids", 5, "malformed header: a parameter is '-- $1 name type'"),
-        ("-- $2 ids     bigint[]?", "-- $2 ids bigint?[]", 5, "malformed header: a parameter is '-- $1 name type'"),
+        ("-- $2 ids     bigint[]?", "-- $2 ids bigint?[?]", 5, "malformed header: a parameter is '-- $1 name type'"),
         ("-- returns: maybe Kite?", "-- returns: some Kite", 6, "malformed header: expected '-- $n …'"),
         ("-- returns: maybe", "-- answers: maybe", 6, "malformed header: expected '-- $n …', '-- returns: …'"),
         ("-- Free text", "-- locks: none", 8, "malformed header: expected '-- $n …'"),

@@ -72,6 +72,12 @@ def test_comparison_with_a_subquery_proves_nothing_of_a_parameter(infer: Infer) 
     assert not infer(statement, "-- $1 note text?\n-- returns: many Toy\n")[0].never_null
 
 
+def test_elements_of_a_parameter_are_null_if_declared(infer: Infer) -> None:
+    header = "-- $1 ids integer?[]\n-- returns: many Toy\n"
+
+    assert [called(nulls) for nulls in infer("select unnest($1::integer[])", header)] == ["who knows"]
+
+
 def test_text_of_an_array_can_contain_nulls(infer: Infer) -> None:
     assert not infer("select $1::text::text[]", "-- $1 note text\n-- returns: many Toy\n")[0].elements_not_null
 

@@ -86,6 +86,17 @@ def test_unreadable_files_make_no_stub(tree: Copy) -> None:
     assert done.stderr.startswith("Error: sql/kites/find_kite.sql:1: malformed header")
 
 
+def test_stub_allows_declared_null_elements(tree: Copy, database_url: str) -> None:
+    tree.edit("sql/kites/delete_kite.sql", "integer[]?", "integer?[]")
+    tree.delete("service/sql.pyi")  # so that it is restored
+
+    invoke("stub", "--directory", str(tree.root), "--database-url", database_url)
+
+    assert "[[UUID, UUID, int, list[int | None] | tuple[int | None, ...]], _R]" in (
+        (tree.root / "service/sql.pyi").read_text()
+    )
+
+
 def test_stub_of_a_range_parameter_passes_the_linter(tree: Copy, database_url: str) -> None:
     tree.edit("sql/kites/find_kite.sql", "bigint", "tstzrange")
     tree.delete("service/sql.pyi")  # so that it is restored

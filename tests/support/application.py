@@ -21,6 +21,24 @@ from tests.support.pools import PATIENT
 from tests.support.processes import SECRET_KEY
 
 
+class Savepoint:
+    """The transaction of a handler: as in production, an error that the handler catches still undoes it."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+        self.error: Exception | None = None
+
+    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+        """Run a statement."""
+        try:
+            if isinstance(query, Count):
+                return affected_rows(await self.connection.execute(query.sql, *arguments))
+            return await self.connection.fetch(query.sql, *arguments)
+        except Exception as error:
+            self.error = self.error or error
+            raise
+
+
 class OneTransaction:
     """A pool of one connection, in a transaction that is rolled back after the test; each use is a savepoint."""
 
@@ -36,14 +54,15 @@ class OneTransaction:
     async def transaction(self) -> AsyncIterator[Executor]:
         """Run the statements of the context in a savepoint."""
         async with self.connection.transaction():
-            yield self
+            savepoint = Savepoint(self.connection)
+            yield savepoint
+            if savepoint.error:
+                raise savepoint.error
 
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
         """Run a statement; an error undoes only that statement, as if it had its own transaction."""
-        async with self.connection.transaction():
-            if isinstance(query, Count):
-                return affected_rows(await self.connection.execute(query.sql, *arguments))
-            return await self.connection.fetch(query.sql, *arguments)
+        async with self.transaction() as savepoint:
+            return await savepoint.fetch(query, arguments)
 
 
 def make_settings(url: str, **environment: str) -> Settings:

@@ -106,6 +106,6 @@ class Describer:
             ),
             self._planner.plan(statement) if isinstance(parsed.tree, QUERIES) else None,
             scope,
-            NullabilityInference([parameter.nullable for parameter in statement.parameters]),
+            NullabilityInference(statement.parameters),
             self.types,
         )

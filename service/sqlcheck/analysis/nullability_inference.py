@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import attrs
 
+from service.postgres import Parameter
 from service.sqlcheck.analysis import call_nullability as calls
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.assumptions import Assumptions
@@ -36,10 +37,10 @@ NO_NULLS = b"\0\0\0\0"  # an array's offset of its null bitmap
 class NullabilityInference:
     """The nullability of the expressions of one statement.
 
-    :param parameters: whether each parameter of the statement can be null
+    :param parameters: the parameters of the statement, as its header declares them
     """
 
-    def __init__(self, parameters: Sequence[bool]) -> None:
+    def __init__(self, parameters: Sequence[Parameter]) -> None:
         self._parameters = parameters
         self._assumptions = Assumptions()
         # What is inferred holds only for what is assumed meanwhile.
@@ -178,9 +179,11 @@ class NullabilityInference:
         known = self._assumptions.is_not_null(scope, as_variable(node))
         if argument := scope.argument(node):
             return NEVER if known else self.expression(*argument)
-        if self._parameters[node.paramid - 1] and not known:
-            return Nullability(reason=f"${node.paramid} can be null", from_input=True, elements_not_null=True)
-        return Nullability(elements_not_null=True)
+        declared = self._parameters[node.paramid - 1]
+        found = Nullability(elements_not_null=not declared.null_elements)
+        if declared.nullable and not known:
+            return attrs.evolve(found, reason=f"${node.paramid} can be null", from_input=True)
+        return found
 
     def _variable(self, scope: Scope, node: Node) -> Nullability:
         relation, variable = scope.relation(node.varno), as_variable(node)

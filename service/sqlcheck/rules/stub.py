@@ -90,14 +90,17 @@ def _signature(cardinality: Cardinality, name: str, arguments: str) -> str:
 def _arguments(statement: Statement, types: Types) -> Iterator[str]:
     for parameter in statement.parameters:
         declared = types.by_name(parameter.type)
-        argument = (_argument(declared) if declared else None) or "object"
+        argument = (_argument(declared, " | None" if parameter.null_elements else "") if declared else None) or "object"
         yield f"{argument} | None" if parameter.nullable else argument
 
 
-def _argument(declared: Type) -> str | None:
-    """Return the Python types that asyncpg accepts for a PostgreSQL type; None if they are unknown."""
+def _argument(declared: Type, or_null: str = "") -> str | None:
+    """Return the Python types that asyncpg accepts for a PostgreSQL type; None if they are unknown.
+
+    `or_null` follows the type of an array's elements.
+    """
     bare = declared.bare
     if bare.element:
         inner = _argument(bare.element)
-        return f"list[{inner}] | tuple[{inner}, ...]" if inner else None
+        return f"list[{inner}{or_null}] | tuple[{inner}{or_null}, ...]" if inner else None
     return RECORD if bare.kind == COMPOSITE else ACCEPTED_TYPES.get(bare.internal) or bare.python()

@@ -13,6 +13,7 @@ from service.problems import Unavailable
 from service.telemetry.context import RequestContext, current
 from service.timeouts import DatabaseTimeouts
 from tests.postgres.transactions.conftest import Things
+from tests.support.application import OneTransaction
 from tests.support.backends import wait_until_gone
 from tests.support.pools import Backend, Opening
 from tests.support.statements import Statements
@@ -62,6 +63,20 @@ async def test_caught_error_is_raised_at_the_end(db: Database, things: Things) -
                 await tx.count(things.add, 1)
             with pytest.raises(asyncpg.InFailedSQLTransactionError):
                 await tx.count(things.add, 2)
+
+    assert await things.added() == []
+
+
+async def test_caught_error_fails_a_rolled_back_test_alike(things: Things) -> None:
+    pool = OneTransaction()
+    pool.connection = things.admin
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        async with Database(pool).transaction() as tx:
+            with pytest.raises(asyncpg.UniqueViolationError):
+                await tx.count(things.add, 100)
+            with pytest.raises(asyncpg.InFailedSQLTransactionError):
+                await tx.count(things.add, 1)
 
     assert await things.added() == []
 
