@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 QUICK = {"fsync": "off"}
 ROOT = os.geteuid() == 0
 HOLDER = """
-import signal, sys
+import signal, sys, time
 from pathlib import Path
 from service.embedded import embedded_postgres
 
@@ -35,7 +35,8 @@ def leave(*_):
 signal.signal(signal.SIGTERM, leave)
 with embedded_postgres(Path(sys.argv[1]), {"fsync": "off"}) as postgres:
     print(postgres.url("postgres"), postgres.socket_directory, flush=True)
-    signal.pause()
+    while True:
+        time.sleep(0.1)  # not pause(): a signal that comes just before it is handled only after the next one
 """
 Hold = Callable[[Path], subprocess.Popen[str]]
 
