@@ -118,6 +118,7 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select toy.id from toy where lower(data ->> 'name') === 'a' and price > 0 and id > $1",
         "select id from noted where id = $1 and amount = 1.0",
         "select id from noted where id > $1 and note = 'A'",
+        "select id from noted where id > $1 and note = 'x'",
         "select node from voter where node > $1",
         "select node from latest where node > $1",
         "with recursive up as (select $1::integer as id union select id + 1 from up where id < 9) select id from up",

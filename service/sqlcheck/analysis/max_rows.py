@@ -254,11 +254,23 @@ class FunctionalDependencies:
 
     def _fixes_expression(self, number: int, expression: Node, family: int) -> bool:
         columns = (Node("VAR", {**each.fields, "varno": number}) for each in own_variables(expression))
-        return all(map(self._has_single_value, columns)) or any(
+        is_known = self._is_total(expression) and all(map(self._has_single_value, columns))
+        return is_known or any(
             same(strip_relabels(expression), one, index=number)
             and family in families
             and self.is_constant(other, families)
             for condition, relations in self._conditions
             if number in relations
             for one, other, families in self._equated(condition)
+        )
+
+    def _is_total(self, expression: Node) -> bool:
+        """Return whether an expression of columns is null only if one of them is: a key can have many nulls."""
+        catalogue = self._scope.catalogue
+        return all(
+            node.label in {"VAR", "RELABELTYPE"}
+            or (node.label == "CONST" and not node.constisnull)
+            or (node.label == "FUNCEXPR" and node.funcid in catalogue.total)
+            or (node.label == "OPEXPR" and catalogue.operators.get(node.opno) in catalogue.total)
+            for node, _ in walk(expression)
         )

@@ -173,6 +173,7 @@ create table looser () inherits (loose);
 create table noted (id integer not null, note text, amount numeric);
 create unique index noted_note_key on noted (id, lower(note));
 create unique index noted_amount_key on noted (id, scale(amount));
+create unique index noted_nullif_key on noted (nullif(note, 'x'));
 create type mood as enum ('glad', 'sad');
 create table felt (id integer primary key, mood mood not null, maker integer);
 create table listed (
