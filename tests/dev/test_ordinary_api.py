@@ -52,7 +52,7 @@ def test_list_with_filters_passes_ruff(tree: Tree) -> None:
             "tests/sql/test_round_trips.py",
             "POST /wares: 403 ",
         ),
-        (API, "        trips=5,\n", "", "tests/sql/test_round_trips.py", "if a route needs a transaction, write its"),
+        (API, "        trips=5,\n", "", "tests/sql/test_round_trips.py", "if the route needs a transaction, write its"),
         (
             "service/wares/models.py",
             "max_length=3)",
