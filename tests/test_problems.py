@@ -24,6 +24,7 @@ from service.problems import (
     Unavailable,
 )
 from service.users.problems import EmailTaken
+from tests.support import api
 from tests.support.problems import KINDS
 
 RAISE = "do $$ begin raise {} using {}; end $$"
@@ -106,6 +107,31 @@ async def test_every_mapped_constraint_is_in_the_schema(connection: asyncpg.Conn
     )
 
     assert PROBLEM_BY_CONSTRAINT.keys() | PROBLEM_BY_REFERENCE.keys() <= {row["name"] for row in rows}
+
+
+async def test_every_key_that_a_request_can_violate_is_mapped(connection: asyncpg.Connection) -> None:
+    """A foreign key of the caller is 401 by its name. A unique key that contains the primary key always holds."""
+    rows = await connection.fetch(
+        """
+        select conname as name
+        from pg_constraint
+        where contype = 'f' and conparentid = 0 and conname <> conrelid::regclass || '_user_id_fkey'
+        union
+        select u.indexrelid::regclass::text
+        from pg_index as u
+        inner join pg_class as t on u.indrelid = t.oid and not t.relispartition
+        left join pg_index as p on u.indrelid = p.indrelid and p.indisprimary
+        where
+            u.indisunique
+            and t.relnamespace = 'public'::regnamespace
+            and not coalesce(u.indkey::int2[] @> p.indkey::int2[], false)
+        """
+    )
+
+    unmapped = {row["name"] for row in rows} - PROBLEM_BY_CONSTRAINT.keys() - PROBLEM_BY_REFERENCE.keys()
+    assert unmapped - api.NEVER_VIOLATED == set(), (
+        "list these in the `constraints` of a Problem, or in NEVER_VIOLATED of tests/support/api.py"
+    )
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,13 @@ def test_list_with_filters_passes_ruff(tree: Tree) -> None:
             "tests/test_problems.py",
             "add these to the table of docs/problems.md",
         ),
+        (
+            "service/wares/problems.py",
+            '    constraints = ("ware_orders_ware_id_fkey",)\n',
+            "",
+            "tests/test_problems.py",
+            "list these in the `constraints` of a Problem",
+        ),
         ("README.md", "| `SLOW_QUERY_MS` |", "| |", "tests/docs/test_readme.py", "add these to the table of settings"),
         (
             "service/wares/controllers.py",
