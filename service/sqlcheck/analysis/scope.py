@@ -13,8 +13,6 @@ from service.sqlcheck.analysis.node_tree import Node, own_variables, parse, same
 from service.sqlcheck.analysis.not_null import parts_not_null_if_true
 from service.sqlcheck.analysis.query_parts import conjuncts, is_alias, is_table
 
-MAX_DEPTH = 20  # of nested calls: a function can call itself
-
 
 @attrs.define(eq=False)
 class Scope:
@@ -27,6 +25,7 @@ class Scope:
     arguments: Mapping[int, Node] = attrs.field(factory=dict)
     required: Sequence[Node] = ()  # those that must not be null, or the function is not called
     caller: "Scope | None" = None
+    function: int | None = None  # its oid
     children: dict[object, "Scope"] = attrs.field(factory=dict)
 
     @property
@@ -85,9 +84,9 @@ class Scope:
         yield from (scope.child(node) for scope, node in self.nodes() if node.label == "QUERY")
 
     def function_body(self, call: Node) -> "Scope | None":
-        """Return the scope of the body of an SQL function; None for other functions."""
+        """Return the scope of the body of an SQL function; None for other functions, and where one calls itself."""
         function = self.catalogue.functions.get(call.funcid)
-        if function is None or not function.is_sql or self.depth > MAX_DEPTH:
+        if function is None or not function.is_sql or call.funcid in self.functions():
             return None
         if id(call) not in self.children:
             body = self.catalogue.body(call.funcid)
@@ -98,7 +97,7 @@ class Scope:
             for position, each in enumerate(call.args or []):
                 arguments[each.argnumber if each.label == "NAMEDARGEXPR" else position] = each
             required = [*arguments.values()] if function.is_strict else []
-            self.children[id(call)] = Scope(self.catalogue, body, None, arguments, required, self)
+            self.children[id(call)] = Scope(self.catalogue, body, None, arguments, required, self, call.funcid)
         return self.children[id(call)]
 
     def argument(self, parameter: Node) -> "tuple[Scope, Node] | None":
@@ -134,11 +133,12 @@ class Scope:
         found: Node = next(cte for cte in ctes if cte.ctename == relation.ctename)
         return found
 
-    @property
-    def depth(self) -> int:
-        """The number of function calls around this query."""
-        around = self.caller or self.parent
-        return around.depth + bool(self.caller) if around else 0
+    def functions(self) -> "Iterator[int | None]":
+        """Yield the functions whose bodies this query is in."""
+        around: Scope | None = self
+        while around:
+            yield around.function
+            around = around.caller or around.parent
 
     def equated(self, condition: Node) -> list[tuple[Node, Node]]:
         """Return each side of an equality of a B-tree index with the other side; nothing for other conditions."""

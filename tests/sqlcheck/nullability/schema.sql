@@ -21,7 +21,7 @@ create function pair(out a integer, out b text) language sql as $$ select 1, nul
 create function truncated() returns integer language sql as $$ truncate late; select 1 $$;
 create function opaque() returns integer language plpgsql as $$ begin return null; end $$;
 create function again(n integer) returns integer language plpgsql as $$ begin return n; end $$;
-create or replace function again(n integer) returns integer language sql as $$ select (select again(n)) $$;
+create or replace function again(n integer) returns integer language sql as $$ select (select again(n)) + again(n) $$;
 create function broken(n integer) returns integer language sql as $$ select 1 $$;
 create function some_default(n integer default null) returns integer language sql as $$ select 1 $$;
 create operator @#@ (function = rank, rightarg = text);
