@@ -54,7 +54,7 @@ def request_middleware(
     Each response has the headers of `cors`, which also answers preflights; without it, no other origin is allowed.
     """
     names = {host.lower() for host in allowed_hosts}
-    # A small cache, because a client can send names of 32 KiB.
+    # A small cache, because a client can send names as long as a head.
     is_allowed = lru_cache(64)(lambda host: _is_allowed_host(_host_name(host), names))
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:

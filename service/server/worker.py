@@ -30,7 +30,7 @@ from service.server.slots import Slot
 from service.telemetry import close_log, log
 from service.timeouts import CLIENT_TIMEOUTS, SHUTDOWN_TIMEOUTS, ClientTimeouts
 
-# uvicorn's options, for `serve` and `dev`.
+# uvicorn's options, for `serve` and `dev`. In `dev`, uvicorn makes the protocols itself, and no Server is used.
 OPTIONS: dict[str, Any] = {
     "http": LimitedHttpProtocol,
     "ws": "none",
@@ -111,7 +111,7 @@ class Server(uvicorn.Server):
         seconds = self._drain_seconds
         log.info("draining", seconds=seconds)
         self._slot.leave()
-        self.config.app.draining = True  # type: ignore[union-attr]  # it is an Application
+        self.config.app.is_draining = True  # type: ignore[union-attr]  # it is an Application
         for connection in self.server_state.connections:
             connection.is_draining = True  # type: ignore[union-attr]  # _make_protocol() makes them all
         if self._is_only_process:

@@ -26,7 +26,7 @@ TIMEOUTS = SupervisorTimeouts(heartbeat=2, end=2, first_retry=0.2, last_retry=0.
 class Application:
     """Responds with the pid of its process; ``/block`` blocks its event loop."""
 
-    draining = False
+    is_draining = False
 
     def __init__(self) -> None:
         """Raise an exception while the file BROKEN exists."""
@@ -48,7 +48,7 @@ class Application:
             time.sleep(60)  # noqa: ASYNC251 - the fault to be tested
         body = str(os.getpid()).encode()
         headers = [(b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 503 if self.draining else 200, "headers": headers})
+        await send({"type": "http.response.start", "status": 503 if self.is_draining else 200, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
