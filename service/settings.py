@@ -170,7 +170,7 @@ class Settings:
         default=("localhost", "127.0.0.1"),
         help="accepted host names, separated by commas",
     )
-    cors_origins: tuple[str, ...] = variable(
+    backend_cors_origins: tuple[str, ...] = variable(
         "BACKEND_CORS_ORIGINS",
         env.comma_separated(env.ORIGIN, "origins such as https://app.example.com, with nothing after the port"),
         default=(),
