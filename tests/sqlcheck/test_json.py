@@ -168,6 +168,8 @@ def test_matching_class_is_accepted(toys: Toys, annotation: str, select: str) ->
             "column 2 is text[], Row.x says list[Maker]; a class",
         ),
         ("Maker", "select id, jsonb_build_object('id', id) as x from maker", "column 2: x lacks name of Maker"),
+        ("Maker", "select id, row_to_json(toy)::jsonb as x from toy", "column 2: x lacks name of Maker"),
+        ("Maker", "select id, (select row_to_json(toy))::jsonb as x from toy", "column 2: x lacks name of Maker"),
         (
             "Maker",
             "select id, jsonb_build_object('id', id, 'name', name, 'nane', 1) as x from maker",
@@ -286,6 +288,7 @@ def test_matching_class_is_accepted(toys: Toys, annotation: str, select: str) ->
                 ("current_user", "name"),
                 ('name collate "C"', "text"),
                 ("to_jsonb(name)", "text"),
+                ("to_json(current_date)::jsonb", "date"),
                 ("'a'", "text"),
                 ("name is json", "boolean"),
                 ("json_value('1'::jsonb, '$' returning date)", "date"),
@@ -350,6 +353,7 @@ def test_mismatching_class_is_found(toys: Toys, annotation: str, select: str, fi
         "coalesce(jsonb_build_object('id', 1), to_jsonb(name), '{}')",
         "(select jsonb_build_object('id', 1) union select to_jsonb(name))",
         "name::jsonb",
+        "(select name)::jsonb",
     ],
 )
 def test_json_of_unknown_shape_is_accepted(toys: Toys, built: str) -> None:

@@ -213,6 +213,7 @@ def test_limited_index_scan_is_accepted(toys: Toys, sql: str) -> None:
         "select toy.id from (select id from maker limit 3) as m inner join toy on toy.maker = m.id",
         "select maker from toy where price > $1 group by maker",
         "select mood, count(*) from felt where id > $1 group by mood, id",
+        "select mood, unnest(array_agg(id)) from felt group by mood",
         "with recursive r (n) as (select 1 union all select n + 1 from r) select n from r",
         "select t.id from toys_of($1) as t",
         "select id from toy where id in (select maker from owner)",
@@ -252,6 +253,7 @@ def test_list_without_a_limit_is_found(toys: Toys, sql: str) -> None:
         "select note from pair where (left_id, right_id) in (select a, b from unnest($1::integer[], $1) as u (a, b))",
         "select price > 1 as is_dear, count(*) from toy where id > $1 group by is_dear",
         "select distinct mood from felt where id > $1",
+        "select generate_series(1, count(*)) from toy where id = any($1)",
         (
             "with day as (select generate_series(1, 30) as n) select day.n, t.price from day"
             " left join (select price::integer, count(*) from toy group by price::integer) as t on t.price = day.n"

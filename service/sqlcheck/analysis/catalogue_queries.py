@@ -6,8 +6,8 @@ from psycopg import sql
 # The declaration of a foreign table is not checked; that of a domain does not exclude the null of an outer join or an
 # empty subquery.
 COLUMNS = """
-    with recursive conditions (relation, number, condition) as (
-        select conrelid, conkey[1], pg_get_expr(conbin, conrelid) from pg_constraint
+    with recursive conditions (relation, number, condition, tree) as (
+        select conrelid, conkey[1], pg_get_expr(conbin, conrelid), conbin::text from pg_constraint
         where contype = 'c' and convalidated and cardinality(conkey) = 1
     ),
     own as (
@@ -26,6 +26,9 @@ COLUMNS = """
                 select from conditions where relation = c.oid and number = a.attnum
                     and starts_with(condition, format('(array_position(%I, NULL::', a.attname))
                     and condition ~ '^[^,]*, NULL::[^,()]+\\) IS NULL\\)$'
+                    and starts_with(tree, '{NULLTEST :arg {FUNCEXPR :funcid ' || (
+                        select oid from pg_proc where proname = 'array_position' and pronargs = 2 and oid < 16384
+                    ) || ' ')
             ) as elements_checked
         from pg_attribute as a
         inner join pg_class as c on c.oid = a.attrelid

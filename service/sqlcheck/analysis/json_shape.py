@@ -70,6 +70,9 @@ class JsonShapes:
             return None
         if node.label in BOOLEAN_LABELS or node.subLinkType in BOOLEAN_SUBQUERIES:
             return self.types.by_name("boolean")
+        if node.subLinkType == pg.EXPRESSION:
+            inner = scope.child(node.subselect)
+            return self._type(inner, inner.targets[0].expr)
         oid = type_of(node)
         if oid == UNKNOWN_TYPE:
             return self.types.by_name("text")
@@ -99,9 +102,9 @@ class JsonShapes:
                 with self.nullability.assume_not_null(scope, not_null_if_true(scope, node.args[0].expr)):
                     return self.shape_of(scope, node.args[0].result)
             case label if label in CASTS:
-                shape = self.shape_of(scope, node.arg)
-                parsed = label in PARSING_CASTS and shape.type and shape.type.bare.internal not in OPEN_TYPES
-                return None if parsed else shape
+                cast = self._type(scope, node.arg)
+                parsed = label in PARSING_CASTS and cast and cast.bare.internal not in OPEN_TYPES
+                return None if parsed else self.shape_of(scope, node.arg)
             case _:
                 return None
 

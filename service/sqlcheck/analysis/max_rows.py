@@ -49,11 +49,13 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
         return False
     if query.commandType == pg.MERGE:
         return _merges_few(scope, bounded=bounded)
-    if aggregates_all(query):
+    if aggregates_all(query) and not query.hasTargetSRFs:
         return True
     if query.setOperations:
         return _is_limited_set(scope, query.setOperations, fixed, bounded=bounded)
     dependencies = FunctionalDependencies(scope, fixed, bounded=bounded)
+    if query.hasTargetSRFs and query.hasAggs:  # `unnest(array_agg(id))` returns the rows again
+        return dependencies.has_single_row(query.jointree)
     # Each row of a table is changed, and returned, once; an INSTEAD OF trigger of a view runs for each joined row.
     if query.commandType in {pg.UPDATE, pg.DELETE} and is_table(scope.relation(query.resultRelation)):
         return query.resultRelation in dependencies.single_row

@@ -97,7 +97,8 @@ def _is_concurrent(step: Step) -> bool:
 
 
 def _foreign_keys(step: Step) -> Iterator[tuple[str, str]]:
-    if not any(each.startswith("validating foreign key") for each in step.notices):
+    is_quiet = not any(each.startswith("validating foreign key") for each in step.notices)
+    if is_quiet and not hides_statements(step.statement):  # a DO block can silence PostgreSQL
         return  # such as that of a new column, which is null
     for key in sorted(step.after.foreign_keys.keys() - step.before.foreign_keys.keys()):
         if step.in_use(owner := step.after.foreign_keys[key]) and step.blocks_writers(owner):

@@ -36,8 +36,8 @@ select page.ids from (select array_agg(id) as ids from maker group by name) as p
 -- who knows, never
 select array(select array(select note from maker)), array(select (select array[toy.id]) from toy);
 
--- never, never, who knows, who knows, who knows
-select tags, words, late, either, other from listed;
+-- never, never, who knows, who knows, who knows, who knows
+select tags, words, late, either, other, days from listed;
 
 -- who knows
 select tags from plain;

@@ -176,10 +176,12 @@ create unique index noted_amount_key on noted (id, scale(amount));
 create unique index noted_nullif_key on noted (nullif(note, 'x'));
 create type mood as enum ('glad', 'sad');
 create table felt (id integer primary key, mood mood not null, maker integer);
+create function array_position(date[], date) returns integer language sql immutable as 'select null::integer';
 create table listed (
     id integer primary key, tags text[] not null check (array_position(tags, null) is null),
     words varchar(9)[] check (array_position(words, null) is null), late text[] check (array_position(late, null, 2) is null),
-    either text[] check (array_position(either, null) is null or id > 1), other text[] check (array_position(tags, null) is null)
+    either text[] check (array_position(either, null) is null or id > 1), other text[] check (array_position(tags, null) is null),
+    days date[] check (array_position(days, null) is null)
 );
 create table leader (is_one boolean not null unique check (is_one is true), node integer not null);
 create table voter (is_one boolean not null unique check ((not is_one) is true), node integer not null);
