@@ -130,8 +130,8 @@ def create_app(
         logging_config=None,
     )
     app.db = Database(pools[0])
-    if settings.cors_origins:
-        app.cors = CORS(settings.cors_origins, CORS_EXPOSED_HEADERS)
+    if settings.backend_cors_origins:
+        app.cors = CORS(settings.backend_cors_origins, CORS_EXPOSED_HEADERS)
     app.tokens, app.authenticate = tokens, tokens.authenticate
     if metrics_directory:
         _record_metrics(app, metrics_directory, settings.metrics_token)

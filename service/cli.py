@@ -141,6 +141,7 @@ def openapi() -> None:
     click.echo(json.dumps(openapi_document(create_app(Settings.read(unused))), indent=2, ensure_ascii=False))
 
 
+# A package declares its commands in commands.py; README.md lists them all.
 for command in (create_user, fill_email_keys, migrate, roles):
     main.add_command(command)
 if find_spec("service.dev"):  # the container image leaves the tools out

@@ -176,7 +176,7 @@ class PreconditionFailed(Problem):
 
 
 class ContentTooLarge(Problem):
-    """The body is larger than 64 KiB."""
+    """The body is larger than MAX_BODY_BYTES of app.py."""
 
     status, type, title = 413, "/problems/content-too-large", "The body is too large"
 
@@ -221,7 +221,7 @@ class InvalidInput(Problem):
 
 
 class HeadTooLarge(Problem):
-    """The request line and the headers are larger than 32 KiB (RFC 6585, 5)."""
+    """The request line and the headers are larger than MAX_HEAD_BYTES of server/protocol.py (RFC 6585, 5)."""
 
     status, type, title = 431, "/problems/head-too-large", "The request line and headers are too large"
 

@@ -86,7 +86,11 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 @environ.config(prefix="", frozen=True)
 class Settings:
-    """All settings; README.md lists them for operators."""
+    """All settings; README.md lists them for operators.
+
+    Handlers receive them as a dependency, pools and `service/auth` as arguments in `service/app.py`. What a connection
+    needs before there is a request, such as `cors`, becomes an attribute of the Application.
+    """
 
     database_url: str = variable("DATABASE_URL", primary_url, help="postgresql://user:password@host:5432/name")
     secret_key: bytes = variable("SECRET_KEY", env.secret_key, help="signs the tokens; at least 32 bytes")
@@ -166,7 +170,7 @@ class Settings:
         default=("localhost", "127.0.0.1"),
         help="accepted host names, separated by commas",
     )
-    cors_origins: tuple[str, ...] = variable(
+    backend_cors_origins: tuple[str, ...] = variable(
         "BACKEND_CORS_ORIGINS",
         env.comma_separated(env.ORIGIN, "origins such as https://app.example.com, with nothing after the port"),
         default=(),

@@ -8,11 +8,14 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from service.app import MAX_BODY_BYTES
 from service.auth.problems import InvalidGrant
 from service.http.database_problems import problem_from_postgres
 from service.problems import (
     PROBLEM_BY_CONSTRAINT,
     PROBLEM_BY_REFERENCE,
+    ContentTooLarge,
+    HeadTooLarge,
     InternalError,
     InvalidInput,
     InvalidToken,
@@ -23,6 +26,7 @@ from service.problems import (
     SessionEnded,
     Unavailable,
 )
+from service.server.protocol import MAX_HEAD_BYTES
 from service.users.problems import EmailTaken
 from tests.support import api
 from tests.support.problems import KINDS
@@ -46,6 +50,16 @@ def test_every_type_is_documented() -> None:
     expected = {f"| `{kind.type}` | {kind.status} | {kind.title} |" for kind in KINDS}
     assert expected - rows == set(), "add these to the table of docs/problems.md, with the cause and the remedy"
     assert rows - expected == set(), "remove these from the table of docs/problems.md"
+
+
+@pytest.mark.parametrize(("kind", "limit"), [(ContentTooLarge, MAX_BODY_BYTES), (HeadTooLarge, MAX_HEAD_BYTES)])
+@pytest.mark.parametrize(
+    ("page", "said"), [("problems.md", "{1}.* over {0} KiB"), ("security.md", "over {0} KiB: {1}")]
+)
+def test_limit_on_the_size_is_documented(kind: type[Problem], limit: int, page: str, said: str) -> None:
+    text = DOCUMENTATION.with_name(page).read_text("utf-8")
+
+    assert re.search(said.format(limit // 1024, kind.status), text), f"correct the limit in docs/{page}"
 
 
 def test_problem_has_the_members_of_rfc_9457() -> None:

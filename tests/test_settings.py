@@ -20,7 +20,7 @@ def test_url_and_key_are_enough() -> None:
     assert settings.database_max_idle_seconds == 200
     assert (settings.database_statement_timeout, settings.database_lock_timeout) == (2000, 1500)
     assert (settings.access_token_expire_seconds, settings.refresh_token_expire_seconds) == (900, 28 * 24 * 3600)
-    assert (settings.allowed_hosts, settings.cors_origins) == (("localhost", "127.0.0.1"), ())
+    assert (settings.allowed_hosts, settings.backend_cors_origins) == (("localhost", "127.0.0.1"), ())
     assert settings.trusted_proxy_hops == 0
     assert settings.require_current_password is False
     assert (settings.log_level, settings.log_format) == ("INFO", "json")
@@ -70,7 +70,7 @@ def test_every_variable_is_read() -> None:
     assert (settings.database_statement_timeout, settings.database_lock_timeout) == (1800, 0)
     assert (settings.access_token_expire_seconds, settings.refresh_token_expire_seconds) == (60, 3600)
     assert settings.allowed_hosts == ("kites.example.com", ".example.org", "[::1]")
-    assert settings.cors_origins == ("https://app.example.com", "http://localhost:3000")
+    assert settings.backend_cors_origins == ("https://app.example.com", "http://localhost:3000")
     assert settings.trusted_proxy_hops == 1
     assert settings.require_current_password is True
     assert (settings.log_level, settings.log_format) == ("DEBUG", "console")

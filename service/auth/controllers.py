@@ -46,7 +46,6 @@ END_MY_OTHER_SESSIONS = one("auth.end_my_other_sessions", Caller)
 
 REUSED = counter("refresh_token_reuse_total", "Refresh tokens used a second time: sessions revoked")
 
-NO_STORE_HEADERS = {"Cache-Control": "no-store"}
 REUSED_OR_ENDED = "The refresh token was used before, or its session has ended"
 
 
@@ -125,7 +124,7 @@ class AuthController(Controller):
                     if HASHER.check_needs_rehash(hashed_password):
                         upgraded = await passwords.hash(login.password)
                         await request.db.count(UPGRADE_PASSWORD_HASH, user_id, hashed_password, upgraded)
-                return JSONResponse(tokens.issue(session), headers=NO_STORE_HEADERS)
+                return JSONResponse(tokens.issue(session))
         else:  # the password was right each time
             raise Unavailable(BEING_CHANGED)
         wrong = WrongPassword("Incorrect email or password")
@@ -159,7 +158,7 @@ class AuthController(Controller):
             REUSED.inc()
             log.warning("refresh token reused; session revoked", session_id=str(session.id))
             raise InvalidGrant(REUSED_OR_ENDED)
-        return JSONResponse(tokens.issue(session), headers=NO_STORE_HEADERS)
+        return JSONResponse(tokens.issue(session))
 
     @post("/logout", status_code=HTTP_204_NO_CONTENT)
     async def log_out(self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]) -> None:

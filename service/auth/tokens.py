@@ -23,6 +23,8 @@ ISSUER = "litestar-raw-sql"
 TYPE = "at+jwt"  # RFC 9068, 2.1
 # Allowed difference between the clocks of two hosts, in seconds.
 LEEWAY = 60
+# The claims that issue() writes and _verify() requires. A new one takes two releases: the first accepts tokens with and
+# without it, the second writes it; while a release replaces another, each must accept the other's tokens.
 CLAIMS = jwt.JWTClaimsRegistry(
     leeway=LEEWAY,
     iss={"essential": True, "value": ISSUER},
@@ -107,6 +109,7 @@ class Tokens:
             for part in access_token.split(".")[:2]:
                 json.loads(base64.urlsafe_b64decode(part + "=="), object_pairs_hook=_unique)
             CLAIMS.validate(token.claims)
+            # A token with an `aud` is for another service (RFC 7519, 4.1.3): this one writes none.
             if token.header.get("typ") != TYPE or "aud" in token.claims:
                 raise InvalidToken
             caller = Caller(session=UUID(token.claims["sid"]), user=UUID(token.claims["sub"]))

@@ -21,8 +21,8 @@ SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff")]
 # Browsers then use TLS only, for two years (RFC 6797); this host does not decide for its subdomains.
 TLS_SECURITY_HEADERS = [*SECURITY_HEADERS, (b"strict-transport-security", b"max-age=63072000")]
 
-# For authenticated requests: caches store nothing (ASVS 5.0, 14.3.2). Browsers store a response with an ETag, but
-# revalidate it each time.
+# For authenticated requests and log-ins: caches store nothing (ASVS 5.0, 14.3.2; RFC 6749, 5.1). Browsers store a
+# response with an ETag, but revalidate it each time.
 NO_STORE, REVALIDATE = (b"cache-control", b"no-store"), (b"cache-control", b"private, no-cache")
 
 # The message with which the server cancels a request whose client has disconnected; nginx logs status 499 for it.
@@ -46,7 +46,8 @@ def request_middleware(
 
     Behind proxies (`trusted_hops` is not 0), the id is the proxy's ``X-Request-ID`` if it is a UUID. After each
     request, log it in the access log and count it in the metrics. Responses over TLS, even if a proxy terminates it,
-    have ``Strict-Transport-Security``; those to authenticated requests have ``Cache-Control``, unless a handler set it.
+    have ``Strict-Transport-Security``; those to authenticated requests and log-ins have ``Cache-Control``, unless a
+    handler set it.
 
     A ``Host`` that is not in `allowed_hosts` is rejected, because a cache could store the response for another site.
     ``*`` allows all hosts, ``.example.com`` that domain and its subdomains. Health checks and metrics accept any host.
@@ -54,7 +55,7 @@ def request_middleware(
     Each response has the headers of `cors`, which also answers preflights; without it, no other origin is allowed.
     """
     names = {host.lower() for host in allowed_hosts}
-    # A small cache, because a client can send names of 32 KiB.
+    # A small cache, because a client can send names as long as a head.
     is_allowed = lru_cache(64)(lambda host: _is_allowed_host(_host_name(host), names))
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:

@@ -44,14 +44,14 @@ class Application(Litestar):
     """A Litestar application with a database; set `db` and `authenticate` before the first request.
 
     `authenticate` returns the caller that an ``Authorization`` header identifies, or raises NotAuthenticated or
-    InvalidToken. `cors` is also for what the server itself rejects (server/connection.py). `draining` becomes true when
-    the process starts to shut down.
+    InvalidToken. `cors` is also for what the server itself rejects (server/connection.py), which knows the settings
+    only through such attributes. `is_draining` becomes true when the process starts to shut down.
     """
 
     db: Database
     authenticate: Callable[[bytes], Caller]
     cors: CORS | None = None
-    draining = False
+    is_draining = False
 
     @override
     def register(self, value: ControllerRouterHandler) -> None:  # type: ignore[override]  # Litestar itself returns None
@@ -98,14 +98,14 @@ class ServiceRequest(Request[None, Caller, State]):
     Attributes that few handlers use (cookies, state, forms) are initialized on first use.
     """
 
-    # `raw_headers` maps lower-case names to values; of a repeated header, it has the last. Litestar declares `app`,
+    # `header_map` maps lower-case names to values; of a repeated header, it has the last. Litestar declares `app`,
     # `auth` and `route_handler` as properties or with other types.
-    __slots__ = ("_body", "_is_initialized", "app", "auth", "db", "raw_headers", "route_handler")
+    __slots__ = ("_body", "_is_initialized", "app", "auth", "db", "header_map", "route_handler")
 
     app: Application
     auth: Caller
     db: Database
-    raw_headers: dict[bytes, bytes]
+    header_map: dict[bytes, bytes]
     route_handler: HTTPRouteHandler
 
     def __init__(self, scope: Scope, receive: Receive = empty_receive, send: Send = empty_send) -> None:
@@ -113,7 +113,7 @@ class ServiceRequest(Request[None, Caller, State]):
         self.app = scope["litestar_app"]  # type: ignore[assignment]  # always an Application
         self.db = self.app.db
         self.route_handler = scope.get("route_handler")  # type: ignore[assignment]  # None if no route matched
-        self.raw_headers = scope["header_map"]  # type: ignore[typeddict-item]  # set by middleware.py
+        self.header_map = scope["header_map"]  # type: ignore[typeddict-item]  # set by middleware.py
         self._body: bytes | EmptyType = Empty
         self._is_initialized = False
 
@@ -143,7 +143,7 @@ class ServiceRequest(Request[None, Caller, State]):
         if self._body is not Empty:
             return self._body
         body, limit = bytearray(), self.route_handler.resolve_request_max_body_size() or inf
-        length = self.raw_headers.get(b"content-length", b"").lstrip(b"0")  # int() refuses thousands of zeros
+        length = self.header_map.get(b"content-length", b"").lstrip(b"0")  # int() refuses thousands of zeros
         if int(length or 0) > limit:  # reject it before it arrives
             raise ContentTooLarge
         while True:
@@ -166,7 +166,7 @@ class ServiceRequest(Request[None, Caller, State]):
         body = await self.body()
         if not body:
             raise MalformedRequest(NO_BODY)
-        check_media_type(JSON, self.scope["method"], self.raw_headers)
+        check_media_type(JSON, self.scope["method"], self.header_map)
         data = read_json(body, body_model(self.route_handler))
         if data is None:  # the document does not allow it (openapi.py): in handlers, None stands for an omitted body
             raise InvalidInput.at("", "is null; omit it instead")
@@ -176,7 +176,7 @@ class ServiceRequest(Request[None, Caller, State]):
 
 def _authorization(request: ServiceRequest) -> bytes:
     """Return the value of the ``Authorization`` header. Raises NotAuthenticated unless it is sent exactly once."""
-    by_name, sent = request.raw_headers, request.scope["headers"]
+    by_name, sent = request.header_map, request.scope["headers"]
     # The dictionary is shorter than the list only if some header is repeated.
     is_repeated = len(by_name) < len(sent) and sum(name == b"authorization" for name, _ in sent) > 1  # type: ignore[arg-type]  # a list
     if is_repeated or b"authorization" not in by_name:
@@ -199,7 +199,7 @@ async def read_form(request: ServiceRequest, model: type[T]) -> T:
 
     Raises UnsupportedMediaType, InvalidInput; MalformedRequest if it is not a form or repeats a field (RFC 6749, 3.2).
     """
-    check_media_type(FORM, request.scope["method"], request.raw_headers)
+    check_media_type(FORM, request.scope["method"], request.header_map)
     form = read_form_body(await request.body(), model)
     request.scope["data"] = form  # type: ignore[typeddict-unknown-key]  # errors.py reads it
     return form

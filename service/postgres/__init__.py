@@ -1,9 +1,10 @@
 """PostgreSQL: query files, typed queries, and a connection pool that survives failures.
 
 Read in this order: query_file (parses a file), header_mistakes (explains a malformed one), queries (typed handles),
-json_columns (decodes nested objects), database (runs queries; rows become objects), pool (runs statements), retries,
-deadlines, transaction, connection_pool (opens and closes connections), wait_queue, outage_log, error_classification,
-failover (several hosts), wrapped_pool, slow_queries, libpq (the same URL for psycopg), commands (`roles`).
+json_columns (decodes nested objects), database (runs queries; rows become objects), error_classification (what can run
+again, and on which connection), connection_pool (opens and closes connections), wait_queue, outage_log, failover
+(several hosts), pool (the connection_pool that runs statements), retries (of one statement), deadlines, transaction,
+slow_queries, wrapped_pool, libpq (the same URL for psycopg), commands (`roles`).
 """
 
 from service.postgres.connection_pool import PooledConnection

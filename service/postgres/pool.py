@@ -89,7 +89,7 @@ class Pool(ConnectionPool):
         """
         context = current.get() or RequestContext("")  # outside a request, each statement has the whole budget
         began = monotonic()
-        request_deadline = began + self._budget - context.database_used
+        request_deadline = began + self._budget - context.budget_used
         retries: Retries | None = None
         run = self._run
         try:
@@ -121,7 +121,7 @@ class Pool(ConnectionPool):
                     self._release(pooled)
                     return rows
         finally:
-            context.database_used += monotonic() - began
+            context.budget_used += monotonic() - began
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Executor]:
@@ -147,10 +147,10 @@ class Pool(ConnectionPool):
         while True:
             began = monotonic()
             try:
-                deadline = began + self._budget - context.database_used
+                deadline = began + self._budget - context.budget_used
                 pooled = self._idle.pop() if self._idle else await self._wait(deadline, context)
             finally:
-                context.database_used += monotonic() - began
+                context.budget_used += monotonic() - began
             if pooled.is_expired() or pooled.connection.is_closed():
                 self._close_soon(pooled)
                 continue

@@ -51,7 +51,7 @@ class Transaction:
     async def _step(self) -> AsyncIterator[float]:
         """Yield the deadline of a step (monotonic seconds); record and translate its error."""
         began = monotonic()
-        deadline = began + min(self._timeouts.query, self._timeouts.request - self._context.database_used)
+        deadline = began + min(self._timeouts.query, self._timeouts.request - self._context.budget_used)
         try:
             if self.pooled.connection.is_closed():  # asyncpg would raise an InterfaceError, as for wrong arguments
                 raise NotSentError  # noqa: TRY301 - handled like an error of the step
@@ -62,4 +62,4 @@ class Transaction:
                 self.silent = isinstance(error, TimeoutError) and deadline - began >= self._timeouts.query
             reraise(error)
         finally:
-            self._context.database_used += monotonic() - began
+            self._context.budget_used += monotonic() - began

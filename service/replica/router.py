@@ -106,9 +106,9 @@ class ReplicaRouter:
         context = current.get() or RequestContext("")
         began = monotonic()
         # Not cancelled with this request, because others wait for it as well. The read itself needs some of the time.
-        timeout = self.timeouts.request - context.database_used - self.timeouts.acquire
+        timeout = self.timeouts.request - context.budget_used - self.timeouts.acquire
         await asyncio.wait([asked], timeout=timeout)
-        context.database_used += monotonic() - began
+        context.budget_used += monotonic() - began
         if not asked.done():
             raise Unavailable(NO_ANSWER)
         return asked.result()

@@ -15,7 +15,7 @@ BACKLOG = 2048
 # failure to accept.
 YIELD_PAUSE, FAILURE_PAUSE = 0.002, 0.5
 # Bytes of a connection that the kernel buffers before it can send them.
-MAX_UNSENT_IN_KERNEL = 128 * 1024
+MAX_KERNEL_BYTES = 128 * 1024
 # Seconds without a request before a connection can be closed to make room.
 MIN_IDLE = 1.0
 # After a failure to accept, this many file descriptors are kept free for LIMIT_SECONDS. The limit is then lifted,
@@ -54,7 +54,7 @@ class Acceptor:
         listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
         if sys.platform == "linux":  # pragma: no branch
             # Otherwise the kernel buffers up to 4 MB for each client that does not read (tcp(7), tcp_wmem).
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_IN_KERNEL)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_KERNEL_BYTES)
         listen(listener, BACKLOG)
         self._loop.add_reader(listener, self._on_readable)
 

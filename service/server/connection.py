@@ -17,7 +17,7 @@ from service.server.cycle import BufferedCycle, rejection_response
 from service.timeouts import CLIENT_TIMEOUTS, ClientTimeouts
 
 # Bytes of responses, over all connections of the process, that clients have yet to read.
-MAX_UNSENT = 32 * 1024 * 1024
+MAX_UNSENT_BYTES = 32 * 1024 * 1024
 
 
 class TimedConnection(HttpToolsProtocol):
@@ -132,7 +132,7 @@ class TimedConnection(HttpToolsProtocol):
         """Wait for a client that does not read; disconnect the slowest ones if they take too much memory in total."""
         super().pause_writing()
         self._unsent[self] = self.transport.get_write_buffer_size()
-        while sum(self._unsent.values()) > MAX_UNSENT:
+        while sum(self._unsent.values()) > MAX_UNSENT_BYTES:
             slowest = next(iter(self._unsent))
             del self._unsent[slowest]
             slowest.transport.abort()

@@ -14,7 +14,7 @@ from service.server.connection import TimedConnection
 from service.server.cycle import BufferedCycle, Headers
 
 # Bytes of request line and headers.
-MAX_HEAD = 32 * 1024
+MAX_HEAD_BYTES = 32 * 1024
 # Pipelined requests of one connection: each takes at least 2 KiB of memory, but only 18 bytes to send.
 MAX_PIPELINE = 100
 SLASH, HASH = b"/#"
@@ -50,7 +50,11 @@ class LimitedHttpProtocol(TimedConnection):
             self._buffer = b""  # idle connections use no memory for it
         elif not self._incomplete_size:  # the head began in this data
             self._buffer = data
-        if self._incomplete_size > MAX_HEAD and self._phase in {"head", "body"} and not self.transport.is_closing():
+        if (
+            self._incomplete_size > MAX_HEAD_BYTES
+            and self._phase in {"head", "body"}
+            and not self.transport.is_closing()
+        ):
             self._reject(HeadTooLarge())
 
     def _feed(self, data: bytes) -> None:
@@ -91,9 +95,9 @@ class LimitedHttpProtocol(TimedConnection):
             raise MalformedRequest("Too many pipelined requests")
         headers, method, target = self.headers, self.parser.get_method(), self.url
         # Add up the head only if it can be too large: most of the data can be a body or other requests.
-        if self._incomplete_size > MAX_HEAD or self._last_size > MAX_HEAD:
+        if self._incomplete_size > MAX_HEAD_BYTES or self._last_size > MAX_HEAD_BYTES:
             size = len(target) + sum(len(name) + len(value) + 4 for name, value in headers)
-            if size > MAX_HEAD:
+            if size > MAX_HEAD_BYTES:
                 raise HeadTooLarge
         # The parser accepts CONNECT, RTSP and ICE. The request line is rarely preceded by other data.
         end = len(method) + 1 + len(target)

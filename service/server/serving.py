@@ -10,18 +10,23 @@ from service.server.supervisor import Supervisor
 from service.server.worker import AppFactory, create_worker_app, run_server, run_worker
 from service.settings import Settings
 from service.telemetry import configure_logging, log
+from service.timeouts import SUPERVISOR_TIMEOUTS, SupervisorTimeouts
 
 
-def serve(settings: Settings, listener: socket.socket, factory: AppFactory) -> None:
+def serve(
+    settings: Settings,
+    listener: socket.socket,
+    factory: AppFactory,
+    timeouts: SupervisorTimeouts = SUPERVISOR_TIMEOUTS,
+) -> None:
     """Serve the application that `factory` creates on the bound socket `listener` until a signal ends it."""
-    configure = partial(configure_logging, settings.log_level, settings.log_format)
-    configure()
+    configure_logging(settings.log_level, settings.log_format)
     log.info("serving", host=settings.address[0], port=settings.address[1], workers=settings.web_concurrency)
     if settings.web_concurrency > 1:
-        run = partial(run_worker, configure, factory, listener, settings.drain_seconds)
-        Supervisor(run, listener, settings.web_concurrency, settings.drain_seconds).run()
+        run = partial(run_worker, settings, factory, listener)
+        Supervisor(run, listener, settings.web_concurrency, settings.drain_seconds, timeouts).run()
     else:
-        run_server(create_worker_app(factory), listener, settings.drain_seconds)
+        run_server(settings, create_worker_app(factory), listener)
 
 
 @contextmanager

@@ -27,10 +27,11 @@ from service.server.acceptor import Acceptor
 from service.server.listener import stop_accepting
 from service.server.protocol import LimitedHttpProtocol
 from service.server.slots import Slot
-from service.telemetry import close_log, log
+from service.settings import Settings
+from service.telemetry import close_log, configure_logging, log
 from service.timeouts import CLIENT_TIMEOUTS, SHUTDOWN_TIMEOUTS, ClientTimeouts
 
-# uvicorn's options, for `serve` and `dev`.
+# uvicorn's options, for `serve` and `dev`. In `dev`, uvicorn makes the protocols itself, and no Server is used.
 OPTIONS: dict[str, Any] = {
     "http": LimitedHttpProtocol,
     "ws": "none",
@@ -111,7 +112,7 @@ class Server(uvicorn.Server):
         seconds = self._drain_seconds
         log.info("draining", seconds=seconds)
         self._slot.leave()
-        self.config.app.draining = True  # type: ignore[union-attr]  # it is an Application
+        self.config.app.is_draining = True  # type: ignore[union-attr]  # it is an Application
         for connection in self.server_state.connections:
             connection.is_draining = True  # type: ignore[union-attr]  # _make_protocol() makes them all
         if self._is_only_process:
@@ -125,27 +126,23 @@ class Server(uvicorn.Server):
         await super().shutdown()
 
 
-def run_server(app: Application, listener: socket.socket, drain_seconds: int, slot: Slot | None = None) -> None:
+def run_server(settings: Settings, app: Application, listener: socket.socket, slot: Slot | None = None) -> None:
     """Serve `app` in this process until a signal ends it; without a `slot`, as the only process."""
     # Without workers=1, uvicorn would read WEB_CONCURRENCY itself, and fail if it is empty.
     config = uvicorn.Config(app, workers=1, timeout_graceful_shutdown=SHUTDOWN_TIMEOUTS.requests, **OPTIONS)
     with suppress(KeyboardInterrupt):
-        Server(config, listener, slot, drain_seconds).run()
+        Server(config, listener, slot, settings.drain_seconds).run()
 
 
-def run_worker(
-    configure: Callable[[], None], factory: AppFactory, listener: socket.socket, drain_seconds: int, slot: Slot
-) -> None:
-    """Run a worker; the entry point of its process.
+def run_worker(settings: Settings, factory: AppFactory, listener: socket.socket, slot: Slot) -> None:
+    """Run a worker; the entry point of its process. `settings` are those with which the parent started.
 
-    If the application cannot be created, log why, and exit with status 1. `configure` sets up logging, which a spawned
-    process does not inherit.
+    If the application cannot be created, log why, and exit with status 1.
     """
-    configure()
+    configure_logging(settings.log_level, settings.log_format)  # a spawned process does not inherit it
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # only the parent reloads
     try:
-        app = create_worker_app(factory)
-        run_server(app, listener, drain_seconds, slot)
+        run_server(settings, create_worker_app(factory), listener, slot)
     except OperatorError as error:
         log.error("worker cannot start", reason=str(error))
         sys.exit(1)

@@ -22,8 +22,8 @@ class RequestContext:
     """How long they took."""
     waited_seconds: float = 0.0
     """How long they waited for a connection."""
-    database_used: float = 0.0
-    """Seconds used of the request's time budget for the database, including pauses between attempts."""
+    budget_used: float = 0.0
+    """Seconds used of the time budget for the database, `DatabaseTimeouts.request`, including pauses and waits."""
     trace_id: str | None = None
     """OpenTelemetry's, if tracing is on."""
 
@@ -33,6 +33,6 @@ current: ContextVar[RequestContext | None] = ContextVar("request_context", defau
 
 
 def set_user(user: UUID) -> None:
-    """Record the authenticated user of the current request, for the log."""
+    """Record the authenticated user of the current request, for the log, and so that caches store no response."""
     if context := current.get():
         context.user = user

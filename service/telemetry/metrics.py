@@ -34,10 +34,11 @@ from service.problems import OperatorError
 BUCKET_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 # The numbers of a query or a route start with a histogram: its buckets, and the sum of the observed seconds.
 SUM = len(BUCKET_BOUNDS) + 1
-# Then a query has the numbers of rows and errors; a route has one count per status, 100 to 599, at STATUS + status.
+# Then a query has the numbers of rows and errors; a route has one count per status, at STATUS + status.
 ROWS, ERRORS = SUM + 1, SUM + 2
-STATUS = SUM + 1 - 100
-QUERY_SIZE, ROUTE_SIZE = ERRORS + 1, STATUS + 600
+STATUSES = range(100, 600)
+STATUS = SUM + 1 - STATUSES.start
+QUERY_SIZE, ROUTE_SIZE = ERRORS + 1, STATUS + STATUSES.stop
 NO_ROUTE = ("", "(none)")
 # Set by `serve` for its workers; not a setting.
 METRICS_DIRECTORY_VARIABLE = "_METRICS_DIRECTORY"
@@ -164,8 +165,9 @@ class Recorder:
         families = tuple(each.family for each in _metrics.values())
         layout = Layout(families, tuple(queries), (*routes, NO_ROUTE))
         encoded = msgspec.json.encode(layout)
-        digest = sha256(encoded + repr(BUCKET_BOUNDS).encode()).hexdigest()
         slices = layout.slices()
+        # A release that counts something else per query or route must not continue the file of an earlier one.
+        digest = sha256(encoded + repr((BUCKET_BOUNDS, slices)).encode()).hexdigest()
         size = slices[NO_ROUTE].stop * 8
         file = _lock_free_file(directory / f"worker.{digest}")
         if os.fstat(file).st_size < size:

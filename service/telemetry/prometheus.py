@@ -29,6 +29,7 @@ from service.telemetry.metrics import (
     METRICS_DIRECTORY_VARIABLE,
     ROWS,
     STATUS,
+    STATUSES,
     SUM,
     Family,
     Key,
@@ -142,7 +143,7 @@ def _read_workers(layout_file: Path) -> Iterator[_Worker]:
     size = slices[layout.routes[-1]].stop
     for path in layout_file.parent.glob(f"worker{layout_file.suffix}.*"):
         is_alive, numbers = _read(path)
-        if len(numbers) == size:  # otherwise it is just starting
+        if len(numbers) == size:  # otherwise it is just starting, or of a release that counts something else
             yield _Worker(layout, is_alive, {key: numbers[position] for key, position in slices.items()})
 
 
@@ -174,7 +175,8 @@ def _requests(routes: dict[tuple[str, str], Numbers]) -> Iterator[Metric]:
     for route, numbers in routes.items():
         if any(numbers[:SUM]):  # omits routes that were never requested, such as most OPTIONS
             _observe(seconds, route, numbers)
-        for status, number in enumerate(numbers[STATUS + 100 :], start=100):
+        for status in STATUSES:
+            number = numbers[STATUS + status]
             if number or status in FAILURES:
                 requests.add_metric([*route, str(status)], number)
     yield requests

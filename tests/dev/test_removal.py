@@ -33,7 +33,7 @@ def test_new_and_remove_touch_only_listed_places(whole_tree: Tree) -> None:
     before = files(root)
     number = max(int(path.name[:4]) for path in root.glob("migrations/*.sql")) + 1
 
-    write(read_resource("throwaways", ["label:text"], singular=None, owned=True), root)
+    write(read_resource("throwaways", ["label:text"]), root)
 
     migration = f"migrations/{number:04}_create_throwaways"
     assert changed(root, before) == {
@@ -49,13 +49,13 @@ def test_lock_file_of_an_editor_is_no_module(whole_tree: Tree) -> None:
     lock = whole_tree.path / "service/users/.#controllers.py"
     lock.symlink_to("ada@host.123:456")
 
-    write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
+    write(read_resource("throwaways", ["label:text"]), whole_tree.path)
 
     assert Path("service/throwaways") in remove("throwaways", whole_tree.path)
 
 
 def test_drop_writes_migration_and_rollback(whole_tree: Tree) -> None:
-    write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
+    write(read_resource("throwaways", ["label:text"]), whole_tree.path)
     [created] = whole_tree.path.glob("migrations/*_create_throwaways.sql")
 
     *_, migration, rollback = remove("throwaways", whole_tree.path, drop=True)
@@ -66,7 +66,7 @@ def test_drop_writes_migration_and_rollback(whole_tree: Tree) -> None:
 
 
 def test_rollback_of_drop_repeats_later_changes_of_the_table(whole_tree: Tree) -> None:
-    write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
+    write(read_resource("throwaways", ["label:text"]), whole_tree.path)
     later = whole_tree.path / "migrations/9000_reword.sql"
     later.write_text(
         "comment on column throwaways.id is 'New';\ncomment on table user_model is 'Owners of throwaways';\n"
@@ -78,7 +78,7 @@ def test_rollback_of_drop_repeats_later_changes_of_the_table(whole_tree: Tree) -
 
 
 def test_drop_follows_an_earlier_removal(whole_tree: Tree) -> None:
-    write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
+    write(read_resource("throwaways", ["label:text"]), whole_tree.path)
     remove("throwaways", whole_tree.path)
 
     written = remove("throwaways", whole_tree.path, drop=True)
@@ -87,7 +87,7 @@ def test_drop_follows_an_earlier_removal(whole_tree: Tree) -> None:
 
 
 def test_only_the_link_to_a_folder_is_removed(whole_tree: Tree) -> None:
-    write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
+    write(read_resource("throwaways", ["label:text"]), whole_tree.path)
     folder = whole_tree.path / "sql/throwaways"
     linked = folder.rename(whole_tree.path / "linked")
     folder.symlink_to(linked)
@@ -102,7 +102,7 @@ def test_removal_that_failed_can_be_repeated(whole_tree: Tree, monkeypatch: pyte
     def fail(path: Path) -> None:
         raise OSError(f"{path} is read-only")
 
-    write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
+    write(read_resource("throwaways", ["label:text"]), whole_tree.path)
     with monkeypatch.context() as failing:
         failing.setattr(shutil, "rmtree", fail)
         with pytest.raises(OSError, match="is read-only"):

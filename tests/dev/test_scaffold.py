@@ -123,7 +123,7 @@ def test_nothing_stays_if_a_file_cannot_be_written(whole_tree: Tree) -> None:
     link.symlink_to("nowhere")
 
     with pytest.raises(FileExistsError):
-        write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
+        write(read_resource("throwaways", ["label:text"]), whole_tree.path)
 
     assert set(whole_tree.path.rglob("*")) == before | {link}
 
@@ -132,7 +132,7 @@ def test_migration_without_a_number_is_refused(whole_tree: Tree) -> None:
     (whole_tree.path / "migrations/zoo.sql").write_text("select 1;")
 
     with pytest.raises(ScaffoldError, match=r"^the newest of migrations/, zoo, does not begin with a number$"):
-        write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
+        write(read_resource("throwaways", ["label:text"]), whole_tree.path)
 
 
 def test_nothing_is_written_if_registration_fails(whole_tree: Tree) -> None:
@@ -194,7 +194,7 @@ def test_impossible_resource_is_refused_in_one_line(arguments: list[str], senten
     name, *fields = arguments
 
     with pytest.raises(ScaffoldError) as refused:
-        read_resource(name, fields, singular=None, owned=True)
+        read_resource(name, fields)
 
     assert str(refused.value).startswith(sentence)
     assert len(str(refused.value).splitlines()) == 1
@@ -213,7 +213,7 @@ def test_impossible_resource_is_refused_in_one_line(arguments: list[str], senten
     ],
 )
 def test_singular_follows_english_spelling(plural: str, singular: str) -> None:
-    assert read_resource(plural, ["age:integer"], singular=None, owned=True).one == singular
+    assert read_resource(plural, ["age:integer"]).singular == singular
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import environ
 import pytest
 
+from service.cli import main
 from service.settings import Settings
 from tests.support.pages import session
 from tests.support.processes import ROOT, Serve
@@ -35,6 +36,13 @@ def test_every_setting_is_listed() -> None:
 
     unlisted = [name for name in names if f"`{name}`" not in README]
     assert unlisted == [], "add these to the table of settings in README.md"
+
+
+def test_every_command_is_listed() -> None:
+    section = README.partition("\n## Commands\n")[2].partition("\n## ")[0]
+
+    unlisted = [name for name in main.commands if not re.search(rf"`{name}\b", section)]
+    assert unlisted == [], "add these to the table of commands in README.md"
 
 
 @pytest.mark.parametrize("target", re.findall(r"^make (\w+)", README, re.MULTILINE))

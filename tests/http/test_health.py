@@ -92,7 +92,7 @@ async def test_service_without_database_is_live_but_not_ready() -> None:
 async def test_draining_process_is_not_ready(
     client: httpx.AsyncClient, app: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "draining", True)
+    monkeypatch.setattr(app, "is_draining", True)
 
     response = await client.get("/health/ready")
 

@@ -28,7 +28,7 @@ async def test_statements_of_a_request_share_a_deadline(opening: Opening, sleep:
     """PATIENT would let the second one run for 30 s."""
     db, request = await opening(), RequestContext("of two statements")
     await db.value(sleep, 0.0)  # opens a connection
-    request.database_used = PATIENT.request - 1
+    request.budget_used = PATIENT.request - 1
     await ask(db, sleep, 0.3, request=request)
     began = time.monotonic()
 
@@ -37,7 +37,7 @@ async def test_statements_of_a_request_share_a_deadline(opening: Opening, sleep:
 
     assert isinstance(refusal.value.__cause__, TimeoutError)
     assert time.monotonic() - began < 15
-    assert request.database_used >= PATIENT.request
+    assert request.budget_used >= PATIENT.request
 
 
 @pytest.mark.slow
@@ -57,7 +57,7 @@ async def test_late_statement_does_not_demote_the_host(opening: Opening, stateme
     db, request = await opening(size=2), RequestContext("that is late")
     backend: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.1)"), int)
     both = set(await asyncio.gather(db.value(backend), db.value(backend)))
-    request.database_used = PATIENT.request - 0.1
+    request.budget_used = PATIENT.request - 0.1
 
     with pytest.raises(Unavailable):
         await ask(db, sleep, 60, request=request)
@@ -68,7 +68,7 @@ async def test_late_statement_does_not_demote_the_host(opening: Opening, stateme
 async def test_statement_past_the_deadline_takes_no_connection(opening: Opening, backend: Backend) -> None:
     db, request = await opening(), RequestContext("that is too late")
     before = await db.value(backend)
-    request.database_used = PATIENT.request + 1
+    request.budget_used = PATIENT.request + 1
 
     with pytest.raises(Unavailable):
         await ask(db, backend, request=request)
@@ -78,7 +78,7 @@ async def test_statement_past_the_deadline_takes_no_connection(opening: Opening,
 
 async def test_late_statement_does_not_wait_for_a_connection(opening: Opening, backend: Backend) -> None:
     db, request = await opening(), RequestContext("that is late")
-    request.database_used = PATIENT.request - PATIENT.acquire / 2
+    request.budget_used = PATIENT.request - PATIENT.acquire / 2
 
     with pytest.raises(Unavailable):
         await ask(db, backend, request=request)

@@ -53,7 +53,7 @@ async def test_frozen_replica_leaves_time_for_the_primary(reader: Reader, pair: 
     await reader.db.many(read)
     pair.replica.freeze()
     request = RequestContext("that has asked before")
-    request.database_used = DATABASE_TIMEOUTS.request - 1.5
+    request.budget_used = DATABASE_TIMEOUTS.request - 1.5
     try:
         [response] = await ask(reader, read, request)
     finally:

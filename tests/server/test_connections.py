@@ -257,7 +257,7 @@ async def test_half_closed_client_with_half_a_request_is_closed(port: int) -> No
 
 async def test_slow_readers_share_a_bounded_buffer(app: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """If it is full, the slowest client is disconnected."""
-    monkeypatch.setattr("service.server.connection.MAX_UNSENT", 300_000)
+    monkeypatch.setattr("service.server.connection.MAX_UNSENT_BYTES", 300_000)
     unsent = TimedConnection._unsent  # noqa: SLF001 - nothing else shows it
     writers, others = [], set[TimedConnection]()
     async with listening(app) as port, asyncio.timeout(10):

@@ -72,6 +72,7 @@ def test_built_sql_is_found(tmp_path: Path, text: str) -> None:
         "S = 'insert into pets ' 'values (1)'\ndb.execute(S)",
         "S = 'with a as (select 1) ' + 'select a'\ndb.execute(S)",
         "def sql(): return 'delete from pets'\ndb.execute(sql())",
+        "\nconnection.execute('vacuum login_session')",
         "\ndb.fetch('-- all\\n/* of them */ (select 1)')",
         "\ndb.fetch('table pets')",
         "\ndb.fetch(f'select 1')",

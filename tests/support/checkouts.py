@@ -120,7 +120,7 @@ def with_kites(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> P
     for path in EDITS:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, root / path)
-    write(read_resource("kites", ["kite_name:text"], singular=None, owned=True), root)
+    write(read_resource("kites", ["kite_name:text"]), root)
     with connect(database_url) as connection:  # it has the types that migrations create
         stub.write_stub(root, Tree.read(root).statements, Types(connection))
     return root

@@ -1,6 +1,6 @@
 """A small application behind the real server, for tests of its processes: ``python -m tests.support.supervised``.
 
-The environment sets PORT, WORKERS, DRAIN_SECONDS and two files. While BROKEN exists, workers fail to start; while
+The environment contains the settings and names two files. While BROKEN exists, workers fail to start; while
 FORK_ERROR exists, fork() raises the exception that it names.
 """
 
@@ -9,15 +9,13 @@ import os
 import time
 import warnings
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from service.problems import OperatorError
-from service.server.listener import bind
-from service.server.supervisor import Supervisor
-from service.server.worker import AppFactory, create_worker_app, run_server, run_worker
-from service.telemetry import configure_logging
+from service.server import bind, serve
+from service.server.worker import AppFactory
+from service.settings import Settings
 from service.timeouts import SupervisorTimeouts
 
 TIMEOUTS = SupervisorTimeouts(heartbeat=2, end=2, first_retry=0.2, last_retry=0.4, tick=0.1)
@@ -26,7 +24,7 @@ TIMEOUTS = SupervisorTimeouts(heartbeat=2, end=2, first_retry=0.2, last_retry=0.
 class Application:
     """Responds with the pid of its process; ``/block`` blocks its event loop."""
 
-    draining = False
+    is_draining = False
 
     def __init__(self) -> None:
         """Raise an exception while the file BROKEN exists."""
@@ -48,7 +46,7 @@ class Application:
             time.sleep(60)  # noqa: ASYNC251 - the fault to be tested
         body = str(os.getpid()).encode()
         headers = [(b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 503 if self.draining else 200, "headers": headers})
+        await send({"type": "http.response.start", "status": 503 if self.is_draining else 200, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
@@ -65,16 +63,9 @@ def main() -> None:
     os.fork = fork
     # From Python 3.12, fork() warns about the log's thread. The warning is shown only because this module is __main__.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-    configure = partial(configure_logging, "INFO", "json")
-    configure()
+    settings = Settings.read()
     factory = cast(AppFactory, Application)  # the server uses no more of an application
-    listener = bind("127.0.0.1", int(os.environ["PORT"]))
-    workers, drain_seconds = int(os.environ["WORKERS"]), int(os.environ["DRAIN_SECONDS"])
-    if workers > 1:
-        run = partial(run_worker, configure, factory, listener, drain_seconds)
-        Supervisor(run, listener, workers, drain_seconds, TIMEOUTS).run()
-    else:
-        run_server(create_worker_app(factory), listener, drain_seconds)
+    serve(settings, bind(*settings.address), factory, TIMEOUTS)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Protocol
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from tests.support.processes import ROOT, Running, wait_until
+from tests.support.processes import ROOT, Running, serve_settings, wait_until
 
 STARTED = "Application startup complete."
 
@@ -40,12 +40,9 @@ def supervise(tmp_path: Path, broken: Path, fork_error: Path) -> Iterator[Superv
     with ExitStack() as stack:
 
         def supervise(workers: int, drain_seconds: int = 0) -> Running:
-            settings = {
-                "WORKERS": str(workers),
-                "DRAIN_SECONDS": str(drain_seconds),
-                "BROKEN": str(broken),
-                "FORK_ERROR": str(fork_error),
-            }
+            numbers = {"WEB_CONCURRENCY": str(workers), "DRAIN_SECONDS": str(drain_seconds)}
+            files = {"BROKEN": str(broken), "FORK_ERROR": str(fork_error)}
+            settings = serve_settings("postgresql://127.0.0.1:1/none", **numbers, **files)
             program = [sys.executable, "-m", "tests.support.supervised"]
             running = stack.enter_context(Running("supervised", tmp_path, settings, ROOT, program))
             if not broken.exists():

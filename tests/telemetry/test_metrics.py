@@ -12,6 +12,7 @@ import pytest
 
 from service.app import create_app
 from service.postgres.queries import Value
+from service.telemetry import metrics
 from service.telemetry.metrics import counter, gauge, recorder
 from service.telemetry.prometheus import render_metrics
 from tests.support.application import OneTransaction, make_settings
@@ -198,6 +199,17 @@ def test_worker_that_is_just_starting_is_left_out(measured: ServiceWithMetrics) 
     (measured.directory / f"worker{layout.suffix}.9").touch()
 
     assert measured["service_workers"] == 1
+
+
+def test_release_that_counts_more_per_route_has_its_own_file(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would erase the numbers in the file of an earlier release, which is shorter."""
+    recorder.start(directory, [], [])
+    monkeypatch.setattr(metrics, "ROUTE_SIZE", metrics.ROUTE_SIZE + 1)
+
+    recorder.start(directory, [], [])
+
+    recorder.stop()
+    assert len([*directory.glob("worker.*")]) == 2
 
 
 def test_declared_counter_is_shown_by_its_labels(measured: ServiceWithMetrics) -> None:

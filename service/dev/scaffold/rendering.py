@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import attrs
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.dev.scaffold.resource import Resource, class_name
@@ -34,20 +35,17 @@ def render(template: str, resource: Resource, depends: str) -> str:
     return TEMPLATES.get_template(f"{template}.tmpl").render(
         package=PACKAGE,
         depends=depends,
-        table=resource.table,
-        one=resource.one,
+        **attrs.asdict(resource, recurse=False),
         path=resource.path,
-        owned=resource.owned,
-        fields=fields,
         rules=rules,
         imports=sorted(imports),
         listed=listed,
         # The longest name of a column or parameter, for alignment.
         width=max(len(name) for name in ("versions", *(field.name for field in fields))),
-        thing=resource.one.replace("_", " "),
-        things=resource.table.replace("_", " "),
+        thing=resource.thing,
+        things=resource.things,
         a_thing=resource.a_thing,
         whose="the caller's" if resource.owned else "the",
-        none_such=f"{'the caller has' if resource.owned else 'there is'} no such {resource.one.replace('_', ' ')}",
+        none_such=f"{'the caller has' if resource.owned else 'there is'} no such {resource.thing}",
         of_caller=f"{resource.table}.user_id = $2 and " if resource.owned else "",
     )

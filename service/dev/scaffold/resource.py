@@ -108,7 +108,7 @@ class Resource:
     """A resource: its plural and singular names, its fields, and whether each row belongs to a user."""
 
     table: str
-    one: str
+    singular: str
     fields: tuple[Field, ...]
     owned: bool
 
@@ -118,9 +118,19 @@ class Resource:
         return self.table.replace("_", "-")
 
     @property
+    def thing(self) -> str:
+        """Its singular, for prose."""
+        return self.singular.replace("_", " ")
+
+    @property
+    def things(self) -> str:
+        """Its plural, for prose."""
+        return self.table.replace("_", " ")
+
+    @property
     def a_thing(self) -> str:
         """Its singular with an article, for prose."""
-        return f"{'an' if self.one[0] in 'aeiou' else 'a'} {self.one.replace('_', ' ')}"
+        return f"{'an' if self.thing[0] in 'aeiou' else 'a'} {self.thing}"
 
 
 def class_name(name: str) -> str:
@@ -139,9 +149,9 @@ def singular_of(plural: str) -> str:
     return plural.removesuffix("s")
 
 
-def read_resource(name: str, fields: Iterable[str], *, singular: str | None, owned: bool) -> Resource:
+def read_resource(name: str, fields: Iterable[str], *, singular: str | None = None, owned: bool = True) -> Resource:
     """Parse arguments such as ``toys toy_name:text pieces:integer``. Raises ScaffoldError."""
-    one = singular or singular_of(name)
+    singular = singular or singular_of(name)
     read = []
     for word in fields:
         field, _, kind = word.partition(":")
@@ -149,23 +159,23 @@ def read_resource(name: str, fields: Iterable[str], *, singular: str | None, own
             raise ScaffoldError(f"{word!r}: a field is written name:type, and the types are {', '.join(TYPES)}")
         read.append(Field(field, kind))
     names = [field.name for field in read]
-    for word in (name, one, *names):
+    for word in (name, singular, *names):
         if not NAME.fullmatch(word):
             raise ScaffoldError(f"{word!r} is not a valid name: use lower-case letters, digits and single '_'")
     # A reserved singular is allowed, because it is only part of a name in SQL: `create_order`, not `order`.
-    if taken := sorted(({name, *names} & RESERVED) | ({name, one} & HIDDEN)):
+    if taken := sorted(({name, *names} & RESERVED) | ({name, singular} & HIDDEN)):
         raise ScaffoldError(f"{taken[0]!r} is taken by this project, by PostgreSQL or by Python")
-    if class_name(one) in CLASSES | {kind.body for kind in TYPES.values()}:
+    if class_name(singular) in CLASSES | {kind.body for kind in TYPES.values()}:
         raise ScaffoldError(
-            f"{class_name(one)!r} is the name of another class; choose another singular with --singular"
+            f"{class_name(singular)!r} is the name of another class; choose another singular with --singular"
         )
-    if one == name:
+    if singular == name:
         raise ScaffoldError(f"{name!r} must be a plural; otherwise give its singular with --singular")
     if repeated := [each for each in names if names.count(each) > 1]:
         raise ScaffoldError(f"{repeated[0]!r} is given twice")
-    sql_names = [name, one, f"{name}_user_id_fkey", *(f"{name}_{field}_check" for field in names), *names]
+    sql_names = [name, singular, f"{name}_user_id_fkey", *(f"{name}_{field}_check" for field in names), *names]
     if too_long := [each for each in sql_names if len(each) > MAX_NAME]:
         raise ScaffoldError(
             f"{too_long[0]!r} would be longer than PostgreSQL's {MAX_NAME} bytes: choose a shorter name"
         )
-    return Resource(name, one, tuple(read), owned)
+    return Resource(name, singular, tuple(read), owned)

@@ -56,16 +56,16 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
 
 def _new_files(resource: Resource, number: int) -> dict[str, str]:
     """Return the paths of the files to write, each with the name of its template; an empty file has none."""
-    table, one = resource.table, resource.one
+    table, singular = resource.table, resource.singular
     migration = f"migrations/{number:04}_create_{table}"
     return {
         f"{migration}.sql": "migration.sql",
         f"{migration}.rollback.sql": "rollback.sql",
-        f"sql/{table}/create_{one}.sql": "create.sql",
+        f"sql/{table}/create_{singular}.sql": "create.sql",
         f"sql/{table}/list_{table}.sql": "list.sql",
-        f"sql/{table}/find_{one}.sql": "find.sql",
-        f"sql/{table}/change_{one}.sql": "change.sql",
-        f"sql/{table}/delete_{one}.sql": "delete.sql",
+        f"sql/{table}/find_{singular}.sql": "find.sql",
+        f"sql/{table}/change_{singular}.sql": "change.sql",
+        f"sql/{table}/delete_{singular}.sql": "delete.sql",
         f"sql/{table}/dev/scale.sql": "scale.sql",
         f"{PACKAGE}/{table}/__init__.py": "",
         f"{PACKAGE}/{table}/models.py": "models.py",
@@ -119,17 +119,17 @@ def _app(text: str, resource: Resource) -> str:
 
 
 def _readme(text: str, resource: Resource) -> str:
-    path, singular = resource.path, resource.one.replace("_", " ")
+    path, thing = resource.path, resource.thing
     listed, whose = (f"/{path}/me", "yours") if resource.owned else (f"/{path}", "all")
     rows = (
         f"| `POST /{path}/create`, `GET {listed}` | add {resource.a_thing}; list {whose}, page by page |\n"
-        f"| `GET`, `PATCH`, `DELETE /{path}/{{id}}` | one {singular}, with `ETag`, `If-None-Match` and `If-Match` |\n"
+        f"| `GET`, `PATCH`, `DELETE /{path}/{{id}}` | one {thing}, with `ETag`, `If-None-Match` and `If-Match` |\n"
     )
     return text.replace("| `GET /health/live`", f"{rows}| `GET /health/live`", 1)
 
 
 def _changelog(text: str, resource: Resource) -> str:
-    line = f"- {resource.table.replace('_', ' ').capitalize()}: `/{resource.path}`.\n"
+    line = f"- {resource.things.capitalize()}: `/{resource.path}`.\n"
     return re.sub(r"^## Unreleased\n\n", rf"\g<0>{line}", text, count=1, flags=re.MULTILINE)
 
 

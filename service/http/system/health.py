@@ -103,7 +103,7 @@ class HealthController(Controller):
     @get("/ready")
     async def ready(self, request: ServiceRequest, readiness: Injected[Readiness]) -> Health:
         """Report whether the service is ready: database reachable, schema current, not shutting down."""
-        if request.app.draining:
+        if request.app.is_draining:
             raise Unavailable("draining: this process is shutting down")
         await readiness.check()
         return Health("ready")

@@ -20,7 +20,8 @@ EXECUTE_METHODS = {
 # Statements that begin or end transactions are not queries.
 QUERY = re.compile(
     r"(\s|--.*\n|/\*(?s:.*?)\*/|\()*"
-    r"(select|with|values|table|insert|update|delete|merge|create|alter|drop|truncate|refresh|call|do|lock|copy)\b",
+    r"(select|with|values|table|insert|update|delete|merge|create|alter|drop|truncate|refresh|call|do|lock|copy"
+    r"|vacuum|analyze|cluster|reindex|grant|revoke|comment|notify|listen)\b",
     re.IGNORECASE,
 )
 # In a module, or in a package for all its modules: `# inline-sql: ok reason`.

@@ -152,7 +152,7 @@ async def test_transaction_ends_within_the_time_of_its_request(
         await asyncio.create_task(work())
 
     assert isinstance(refusal.value.__cause__, TimeoutError)
-    assert 1.9 < request.database_used < 3
+    assert 1.9 < request.budget_used < 3
     assert await things.added() == []
 
 
