@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,12 @@ def test_dead_worker_is_noticed_though_sigchld_was_ignored(own_database_url: str
         assert served.end() == 0
 
 
-def test_embedded_postgresql_is_created_though_sigchld_was_ignored() -> None:
-    program = [*IGNORED, *command("sql", "explain")]
-
-    done = subprocess.run(program, env=environment({}), capture_output=True, text=True, timeout=PATIENCE, check=False)
+@pytest.mark.parametrize(
+    "program", [command("sql", "explain"), [sys.executable, "-m", "pytest", "-n0", "tests/migrate/test_files.py"]]
+)
+def test_embedded_postgresql_is_created_though_sigchld_was_ignored(program: list[str]) -> None:
+    done = subprocess.run(
+        [*IGNORED, *program], env=environment({}), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
 
     assert (done.returncode, done.stderr) == (0, "")
