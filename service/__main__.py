@@ -25,8 +25,9 @@ if os.getpid() == 1:
 if serves:
     # The default action would end the process; the server handles it once it has started.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    # If the program that started this one ignores SIGCHLD, so does this one, and never learns that a worker has ended.
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+# If the program that started this one ignores SIGCHLD, so does this one, and never learns how a child has ended: a
+# worker, or initdb.
+signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 try:
     from service.cli import main

@@ -37,8 +37,8 @@ grant create, usage on schema public to service_owner;
 revoke create on schema public from public;
 
 -- Tables, sequences and functions of later migrations. Functions run with the caller's privileges; every role can call
--- them, unless that was revoked from public. An identity column needs no privilege on its sequence, but a query that
--- calls nextval() does.
+-- them, unless that was revoked from public. Even then, service_app can call those in this schema, because requests do.
+-- An identity column needs no privilege on its sequence, but a query that calls nextval() does.
 alter default privileges for role service_owner in schema public
 grant select, insert, update, delete on tables to service_app;
 alter default privileges for role service_owner in schema public
@@ -46,7 +46,7 @@ grant select on tables to service_reader;
 alter default privileges for role service_owner in schema public
 grant usage on sequences to service_app;
 alter default privileges for role service_owner in schema public
-grant execute on functions to service_app, service_reader;
+grant execute on functions to service_app;
 
 -- Sequences of earlier migrations: earlier versions of this file did not grant them.
 do $$

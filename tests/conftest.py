@@ -33,12 +33,16 @@ pytest_plugins = [
 SLOWEST = ("test_variants.py", "test_your_own.py", "test_image.py", "test_tutorial.py", "test_renaming.py")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure() -> None:
     """Let Ctrl-C end the processes that tests start, even if the run is a shell's background job, which ignores it.
+
+    Learn how they end, even if the program that started the run ignores SIGCHLD.
 
     Log tracebacks as the service does: structlog's default adds hundreds of lines with the variables of the framework.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from service.problems import OperatorError
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
-_COMMENTS = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
+# A comment can contain another one. Atomic groups keep the time linear, even if it has no end.
+_COMMENTS = re.compile(r"(\s|--[^\n]*(\n|$)|/\*(?>(?>/\*.*?\*/)|(?!\*/).)*\*/)*", re.DOTALL)
 
 
 class MigrationError(OperatorError):

@@ -145,7 +145,7 @@ def test_file_in_another_encoding_is_refused(directory: Path, content: bytes, wh
 
 @pytest.mark.parametrize("word", ["begin", "COMMIT", "start  transaction", "end", "rollback"])
 def test_transaction_inside_a_migration_is_refused(directory: Path, word: str) -> None:
-    second(directory, f"create table b ();\n-- so there\n/* and\nmore */ {word};\n")
+    second(directory, f"create table b ();\n-- so there\n/* and /* even */\nmore */ {word};\n")
 
     with pytest.raises(MigrationError, match=rf"^migrations/0002_create_b\.sql:4 contains '{word}': remove it"):
         load_migrations(directory)

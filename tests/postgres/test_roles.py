@@ -163,6 +163,14 @@ def test_reader_writes_nothing(url: str, statement: str) -> None:
     assert refused(url, READER, statement)
 
 
+def test_reader_cannot_call_a_procedure_that_is_revoked_from_public(url: str) -> None:
+    with psycopg.connect(as_role(url, OWNER)) as connection:
+        connection.execute("create procedure clear() language sql security definer as 'delete from login_session'")
+        connection.execute("revoke execute on procedure clear() from public")
+
+    assert refused(url, READER, "set transaction read write; call clear()")
+
+
 def test_reader_sees_running_statements(url: str) -> None:
     with psycopg.connect(as_role(url, APP)) as busy, psycopg.connect(as_role(url, READER)) as reader:
         busy.execute("select 'seen'")

@@ -1,11 +1,13 @@
-"""`serve` started by a program that passes on a rare state: closed standard streams, an ignored signal."""
+"""Commands started by a program that passes on a rare state: closed standard streams, an ignored signal."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Running, command, is_alive, serve_settings, wait_until
+from tests.support.processes import PATIENCE, Running, command, environment, is_alive, serve_settings, wait_until
 from tests.support.supervisors import STARTED
 
 pytestmark = pytest.mark.slow  # starts processes
@@ -38,3 +40,14 @@ def test_dead_worker_is_noticed_though_sigchld_was_ignored(own_database_url: str
         wait_until(lambda: served.stdout.count(STARTED) == 3, "another one serves")
         assert not is_alive(worker)
         assert served.end() == 0
+
+
+@pytest.mark.parametrize(
+    "program", [command("sql", "explain"), [sys.executable, "-m", "pytest", "-n0", "tests/migrate/test_files.py"]]
+)
+def test_embedded_postgresql_is_created_though_sigchld_was_ignored(program: list[str]) -> None:
+    done = subprocess.run(
+        [*IGNORED, *program], env=environment({}), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
