@@ -38,7 +38,7 @@ MARKER = re.compile(
 )
 CONTINUATION = re.compile(r"--  +\S.*")
 # Free text can follow `returns:`; a line that looks like a key there is a mistake.
-PROSE = re.compile(r"--( (?!\$|not null:|[a-z]+:).*)?")
+PROSE = re.compile(r"--( (?!\$|not null:|[a-z_-]+:).*)?")
 
 # Tokens in which `;` and `$1` have no meaning come first, then these two (PostgreSQL's manual, 4.1, Lexical Structure).
 TOKEN = re.compile(
