@@ -10,7 +10,7 @@ from service.postgres import read_query
 from service.sqlcheck.analysis.description import Describer, Description
 from service.sqlcheck.code import Code, QueryReference
 from service.sqlcheck.findings import Finding, as_text
-from service.sqlcheck.rules.schema_checks import check_schema, describe
+from service.sqlcheck.rules.query_checks import check_query, describe
 from service.sqlcheck.scratch import connect
 
 FOLDER = Path(__file__).with_name("nullability")
@@ -39,7 +39,7 @@ class Toys:
         if isinstance(description, Finding):
             return str(description).removeprefix(f"{FILE}:")
         references = self._references(models) if models else []
-        findings = [each for each in check_schema(description, references) if each.check in checks]
+        findings = [each for each in check_query(description, references) if each.check in checks]
         return as_text(findings).replace(f"{FILE}:", "")
 
     def _references(self, models: str) -> list[QueryReference]:

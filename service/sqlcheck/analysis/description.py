@@ -46,6 +46,7 @@ class Description:
     # The analysed query; None if it cannot be the body of a function, in which PostgreSQL analyses it.
     scope: Scope | None
     nullability: NullabilityInference
+    catalogue: Catalogue
     types: Types
 
     def expression(self, number: int) -> Node | None:
@@ -107,5 +108,6 @@ class Describer:
             self._planner.plan(statement) if isinstance(parsed.tree, QUERIES) else None,
             scope,
             NullabilityInference(statement.parameters),
+            self.catalogue,
             self.types,
         )
