@@ -9,7 +9,9 @@ from typing import Any
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Key
-from service.sqlcheck.analysis.node_tree import (
+from service.sqlcheck.analysis.not_null import as_variable
+from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts, is_table, joined_relations
+from service.sqlcheck.analysis.query_tree import (
     Node,
     constant_integer,
     own_variables,
@@ -18,8 +20,6 @@ from service.sqlcheck.analysis.node_tree import (
     type_of,
     walk,
 )
-from service.sqlcheck.analysis.not_null import as_variable
-from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts, is_table, joined_relations
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.written_rows import is_kept
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.node_tree import CASTS, Node, same
+from service.sqlcheck.analysis.query_tree import CASTS, Node, same
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.scope import Scope

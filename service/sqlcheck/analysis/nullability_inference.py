@@ -17,10 +17,10 @@ from service.sqlcheck.analysis.assumptions import Assumptions
 from service.sqlcheck.analysis.joins import OuterJoin
 from service.sqlcheck.analysis.min_rows import returns_at_least_one, unmatched_by
 from service.sqlcheck.analysis.nested_arrays import makes_nested
-from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, is_null_constant, operands, same
 from service.sqlcheck.analysis.not_null import Variable, as_variable, not_null_if_false, not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
 from service.sqlcheck.analysis.query_parts import is_alias, is_table
+from service.sqlcheck.analysis.query_tree import CASTS, Node, constant_bytes, is_null_constant, operands, same
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.written_rows import generated_value, is_kept, missing_row, written_values
 
