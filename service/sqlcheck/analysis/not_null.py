@@ -1,6 +1,7 @@
-"""The columns in which a condition excludes nulls.
+"""The columns, and the other expressions, in which a condition excludes nulls.
 
-After `where toy.price > 1`, toy.price is not null, and no outer join has left toy without a matching row.
+After `where toy.price > 1`, toy.price is not null, and no outer join has left toy without a matching row. Columns go
+to `joins` and `assumptions`, which know the outer joins and CASE; other expressions to `Scope.not_null_expressions`.
 """
 
 from collections.abc import Iterable, Iterator

@@ -43,8 +43,7 @@ def check_query(description: Description, references: Collection[QueryReference]
 
 
 def _problems(description: Description, references: Collection[QueryReference]) -> Iterator[Problem]:
-    yield from hygiene.check_statement(description.parsed)
-    yield from hygiene.check_replica_marker(description.parsed, description.catalogue.volatile_names)
+    yield from hygiene.check_hygiene(description)
     rows = [*dict.fromkeys(reference.row for reference in references)]
     yield from columns.check_parameters(description)
     for row in rows or [None]:
