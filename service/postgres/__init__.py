@@ -10,6 +10,7 @@ slow_queries, wrapped_pool, libpq (the same URL for psycopg), commands (`roles`)
 from service.postgres.connection_pool import PooledConnection
 from service.postgres.database import Database, Executor, PoolLike, Queries, Rows
 from service.postgres.error_classification import NO_ANSWER, RETRYABLE, NotSentError
+from service.postgres.header_mistakes import ACCEPTABLE_CHECKS
 from service.postgres.libpq import psycopg_conninfo
 from service.postgres.outage_log import OutageLog
 from service.postgres.pool import Pool, ProbePool
@@ -41,6 +42,7 @@ from service.postgres.query_file import (
 from service.postgres.wrapped_pool import WrappedPool
 
 __all__ = [
+    "ACCEPTABLE_CHECKS",
     "FOR_PSQL",
     "NO_ANSWER",
     "RETRYABLE",

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import attrs
 
-from service.postgres.header_mistakes import ACCEPTABLE, mistake
+from service.postgres.header_mistakes import ACCEPTABLE_CHECKS, mistake
 from service.problems import OperatorError
 
 SQL = Path(__file__).resolve().parents[2] / "sql"
@@ -33,12 +33,12 @@ RETURNS = re.compile(
 )
 MARKER = re.compile(
     r"-- (not null: (?P<columns>[\w.\[\]]+(, [\w.\[\]]+)*)( +\(.*)?"
-    rf"|(?P<check>{ACCEPTABLE}): ok \S.*"
+    rf"|(?P<check>{'|'.join(ACCEPTABLE_CHECKS)}): ok \S.*"
     r"|(?P<replica>replica): ok( +\(.*)?)"
 )
 CONTINUATION = re.compile(r"--  +\S.*")
 # Free text can follow `returns:`; a line that looks like a key there is a mistake.
-PROSE = re.compile(r"--( (?!\$|not null:|[a-z]+:).*)?")
+PROSE = re.compile(r"--( (?!\$|not null:|[a-z_-]+:).*)?")
 
 # Tokens in which `;` and `$1` have no meaning come first, then these two (PostgreSQL's manual, 4.1, Lexical Structure).
 TOKEN = re.compile(

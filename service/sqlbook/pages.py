@@ -53,7 +53,7 @@ def write(contents: Contents, out: Path) -> int:
         (out / "schema.mmd").write_text(mermaid(contents.schema), "utf-8")
         for name in ASSETS:
             shutil.copyfile(TEMPLATES / name, out / name)
-        (out / "search.js").write_text(f"const BOOK = {_script(list(_index(contents)))};\n", "utf-8")
+        (out / "search.js").write_text(f"const BOOK = {_script(list(_search_entries(contents)))};\n", "utf-8")
     except OSError as error:
         raise FolderError(f"{error.filename or out}: {error.strerror}; choose another folder (--out DIR)") from error
     return sum(page.file.endswith(".html") for page in pages)
@@ -164,12 +164,14 @@ def _environment(contents: Contents) -> jinja2.Environment:
         ],
         "features": {name: list(queries) for name, queries in features},
         "href": lambda kind, name: quote(file(kind, name)),
-        "mark": Markup(BOOK_MARKER),  # noqa: S704 - a constant or a file of this package
+        "generator": Markup(BOOK_MARKER),  # noqa: S704 - a constant or a file of this package
         "marks": diagram.marks,
         "place": lambda path, line: _place(contents, path, line),
         "psql": psql,
         "schemas": {name: list(tables) for name, tables in schemas},
-        "serving": lambda index: [query for query in contents.queries.values() if index in _indexes(contents, query)],
+        "serving": lambda index: [
+            query for query in contents.queries.values() if index in _used_indexes(contents, query)
+        ],
         "size_of": lambda schema, name: contents.sizes.get((schema, name)) if contents.sizes else None,
         "triggers": _triggers(contents),
         "used_in": lambda signature: [
@@ -185,7 +187,7 @@ def _triggers(contents: Contents) -> list[tuple[str, Trigger]]:
     return of_tables + [("", each) for each in contents.schema.event_triggers]
 
 
-def _indexes(contents: Contents, query: QueryPage) -> set[str]:
+def _used_indexes(contents: Contents, query: QueryPage) -> set[str]:
     """Return the indexes that a query uses."""
     nodes = query.plan.nodes() if query.plan else ()
     return {better.name if (better := _better(contents, node)) else node.index for node in nodes}
@@ -231,9 +233,9 @@ def size(bytes_: float) -> str:
     return f"{bytes_:.1f} {UNITS[-1]}"
 
 
-def _index(contents: Contents) -> Iterator[tuple[str, str, str, str]]:
+def _search_entries(contents: Contents) -> Iterator[tuple[str, str, str, str]]:
     """Yield the entries of the search index: kind, title, link and text."""
-    yield from _index_of_schema(contents.schema)
+    yield from _schema_entries(contents.schema)
     for table, trigger in _triggers(contents):
         at = f"triggers.html#{quote(f'{table}.{trigger.name}')}"
         yield trigger.kind, trigger.name, at, trigger.definition
@@ -250,9 +252,9 @@ def _index(contents: Contents) -> Iterator[tuple[str, str, str, str]]:
         yield "finding", f"{finding.path}:{finding.line}", "findings.html", f"{finding.check}: {finding.sentence}"
 
 
-def _index_of_schema(schema: Schema) -> Iterator[tuple[str, str, str, str]]:
+def _schema_entries(schema: Schema) -> Iterator[tuple[str, str, str, str]]:
     for table in schema.tables.values():
-        yield from _index_of(table)
+        yield from _table_entries(table)
     for function in schema.functions.values():
         at = f"functions.html#{quote(function.signature)}"
         yield "function", function.signature, at, f"{function.comment} {function.body}"
@@ -262,7 +264,7 @@ def _index_of_schema(schema: Schema) -> Iterator[tuple[str, str, str, str]]:
         yield each.kind, each.name, f"types.html#{quote(each.name)}", f"{each.definition} {each.comment}"
 
 
-def _index_of(table: Table) -> Iterator[tuple[str, str, str, str]]:
+def _table_entries(table: Table) -> Iterator[tuple[str, str, str, str]]:
     at = quote(file("table", table.name))
     yield table.kind, table.name, at, table.comment
     for column in table.columns:

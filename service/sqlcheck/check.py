@@ -14,9 +14,9 @@ from service.sqlcheck.migrations import functions, schema_lint
 from service.sqlcheck.migrations.locks import check_migrations
 from service.sqlcheck.migrations.migration_files import MigrationFiles
 from service.sqlcheck.migrations.rollbacks import check_rollbacks
-from service.sqlcheck.rules import hygiene, one_shard, stub, usage
+from service.sqlcheck.rules import one_shard, stub, usage
 from service.sqlcheck.rules.python_sql import find_sql
-from service.sqlcheck.rules.schema_checks import check_schema, describe
+from service.sqlcheck.rules.query_checks import check_query, describe
 from service.sqlcheck.scale import check_scale
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree, apply_migrations
@@ -91,10 +91,7 @@ def check_tree(
             reads.complete = False
             continue
         reads.add(description)
-        volatile = describer.catalogue.volatile_names
-        found += findings_of(statement, hygiene.check_statement(description.parsed))
-        found += findings_of(statement, hygiene.check_replica_marker(description.parsed, volatile))
-        found += check_schema(description, tree.references(statement.name))
+        found += check_query(description, tree.references(statement.name))
         if column:
             problems = one_shard.check_one_shard(description, column, distributed)
             found += findings_of(statement, problems, {"one-shard"})

@@ -17,7 +17,7 @@ from service.sqlcheck.analysis.description import Describer
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.migrations.functions import check_functions
 from service.sqlcheck.migrations.migration_files import MigrationFiles
-from service.sqlcheck.rules.schema_checks import check_schema, describe
+from service.sqlcheck.rules.query_checks import check_query, describe
 from service.sqlcheck.scratch import connect, scratch_database
 from service.sqlcheck.tree import Tree, apply_migrations
 
@@ -67,7 +67,7 @@ def _findings(tree: Tree, connection: psycopg.Connection[object]) -> set[Finding
         if isinstance(description, Finding):
             found.add(description)
         else:
-            found |= set(check_schema(description, tree.references(statement.name)))
+            found |= set(check_query(description, tree.references(statement.name)))
     return found
 
 

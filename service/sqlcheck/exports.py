@@ -28,7 +28,7 @@ from service.sqlcheck.migrations.schema import (
 from service.sqlcheck.migrations.schema_difference import Change, difference
 from service.sqlcheck.row_classes import Row
 from service.sqlcheck.rules.null_checks import column_nullability
-from service.sqlcheck.rules.schema_checks import describe
+from service.sqlcheck.rules.query_checks import describe
 from service.sqlcheck.scale import measure, seed
 from service.sqlcheck.scratch import connect, scratch_database
 from service.sqlcheck.tree import Tree, apply_migrations

@@ -18,7 +18,8 @@ PLACE = re.compile(r"(?P<path>\w+/[^:]+?\.sql)(:(?P<line>\d+))?:? (?P<sentence>.
 MANY_FILES = 3
 # PostgreSQL names a missing object in several ways: `column s.ended_at`, `column "ended_at" of relation "s"`.
 MISSING = re.compile(r'\b(column|relation|function|type) "?(?:\w+\.)*(\w+).* does not exist')
-Problem = tuple[str, int, str]  # of a query: the name of the check, a line of the query's file, and a sentence
+# Of a query or a function: the name of the check, a line of the file or the body, and a sentence.
+Problem = tuple[str, int, str]
 
 
 @attrs.frozen(order=True)

@@ -21,7 +21,7 @@ from service.problems import OperatorError
 from service.sqlcheck.analysis.description import Describer, Description
 from service.sqlcheck.analysis.planner import Plan, plan_nodes
 from service.sqlcheck.findings import Finding, finding_at, findings_of
-from service.sqlcheck.rules.schema_checks import describe
+from service.sqlcheck.rules.query_checks import describe
 from service.sqlcheck.tree import Tree
 
 SEED = Path("sql/dev/scale.sql")

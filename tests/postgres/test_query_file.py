@@ -152,6 +152,8 @@ def test_comment_may_follow_the_statement(read: Read, end: str) -> None:
         ("-- returns: maybe Kite?", "-- returns: some Kite", 6, "malformed header: expected '-- $n …'"),
         ("-- returns: maybe", "-- answers: maybe", 6, "malformed header: expected '-- $n …', '-- returns: …'"),
         ("-- Free text", "-- locks: none", 8, "malformed header: expected '-- $n …'"),
+        ("-- Free text", "-- one_shard: ok few", 8, "malformed header: expected '-- $n …'"),
+        ("-- Free text", "-- cross-joins: ok few", 8, "malformed header: expected '-- $n …'"),
         ("-- Free text", "-- returns: one Kite", 8, "a second 'returns'"),
         ("-- Free text", "-- $1 id bigint", 8, "$1 stands where $3 is expected"),
         ("any($2)", "any($3)", 12, "$3 is not in the header"),

@@ -11,7 +11,7 @@ import pytest
 
 from service.embedded import EmbeddedPostgres
 from service.sqlbook.contents import Contents, Size
-from service.sqlbook.pages import FolderError, file, highlighted, prose, size, write
+from service.sqlbook.pages import TEMPLATES, FolderError, file, highlighted, prose, size, write
 from service.sqlbook.plan_tree import PlanNode
 from service.sqlbook.psql import psql
 from service.sqlcheck.analysis.description import Describer
@@ -45,6 +45,15 @@ def test_every_search_entry_leads_somewhere(folder: Path) -> None:
     assert len(places) > 20
     for target, anchor in places:
         assert not anchor or unquote(anchor) in pages[unquote(target)].ids, (target, anchor)
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.jinja")), ids=lambda path: path.name)
+def test_cells_of_narrow_screens_repeat_the_headings(template: Path) -> None:
+    for table in re.findall("<table.*?</table>", template.read_text("utf-8"), re.DOTALL):
+        headings = re.findall(r'<th scope="col".*?>([^<]+)</', table)
+        labels = re.findall(r'data-label="(.*?)"', table)
+
+        assert labels == [each for each in headings if each in labels], "data-label is the heading of its column"
 
 
 def test_id_appears_once_on_a_page(folder: Path) -> None:

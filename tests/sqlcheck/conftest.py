@@ -10,8 +10,9 @@ from service.postgres import read_query
 from service.sqlcheck.analysis.description import Describer, Description
 from service.sqlcheck.code import Code, QueryReference
 from service.sqlcheck.findings import Finding, as_text
-from service.sqlcheck.rules.schema_checks import check_schema, describe
+from service.sqlcheck.rules.query_checks import check_query, describe
 from service.sqlcheck.scratch import connect
+from tests.support.sqlcheck import check_names
 
 FOLDER = Path(__file__).with_name("nullability")
 FILE = "sql/toys/list_toys.sql"
@@ -35,11 +36,12 @@ class Toys:
 
     def check(self, statement: str, header: str, *checks: str, models: str = "") -> str:
         """Return the findings of `checks` about a statement, without its path; the code reads the Row of `models`."""
+        assert check_names().issuperset(checks), "a misspelt check finds nothing"
         description = describe(self.describer, read_query(self._write(statement, header), self.root / "sql"))
         if isinstance(description, Finding):
             return str(description).removeprefix(f"{FILE}:")
         references = self._references(models) if models else []
-        findings = [each for each in check_schema(description, references) if each.check in checks]
+        findings = [each for each in check_query(description, references) if each.check in checks]
         return as_text(findings).replace(f"{FILE}:", "")
 
     def _references(self, models: str) -> list[QueryReference]:

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from service.sqlcheck.analysis.description import Describer, Description
 from service.sqlcheck.rules.null_checks import column_nullability
-from service.sqlcheck.rules.schema_checks import check_schema
+from service.sqlcheck.rules.query_checks import check_query
 from service.sqlcheck.scratch import connect
 from tests.sqlcheck.corpus import FOLDER, Case, cases, fill, nulls_of, reference, statement, tables
 
@@ -107,7 +107,7 @@ def test_cardinality_is_proven(descriptions: Descriptions, half: str) -> None:
     unproven = [
         description.statement.name
         for description in descriptions[half]
-        if any(found.check == "cardinality" for found in check_schema(description, [reference(description)]))
+        if any(found.check == "cardinality" for found in check_query(description, [reference(description)]))
     ]
 
     assert len(unproven) <= len(descriptions[half]) * 0.01

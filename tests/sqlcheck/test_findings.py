@@ -3,7 +3,7 @@
 import pytest
 
 from service.sqlcheck.findings import Finding, as_json, as_text, summary
-from service.sqlcheck.rules.hygiene import check_statement
+from service.sqlcheck.rules.hygiene import check_hygiene
 from tests.sqlcheck.conftest import Toys
 
 SAME = [Finding(f"sql/toys/{name}.sql", 4, "column s.ended_at does not exist", "refused") for name in "abc"]
@@ -52,6 +52,6 @@ def test_findings_are_counted_by_check() -> None:
     ],
 )
 def test_star_is_no_finding_where_no_column_is_read(toys: Toys, sql: str, stars: int) -> None:
-    parsed = toys.describe(sql, "-- returns: many Toy\n").parsed
+    description = toys.describe(sql, "-- returns: many Toy\n")
 
-    assert [check for check, *_ in check_statement(parsed)] == ["star"] * stars
+    assert [check for check, *_ in check_hygiene(description)] == ["star"] * stars

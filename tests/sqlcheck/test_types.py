@@ -1,6 +1,7 @@
 """The Python types that can hold each PostgreSQL type."""
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -10,9 +11,10 @@ import msgspec
 import psycopg
 import pytest
 
-from service.sqlcheck.analysis.types import Types
+from service.sqlcheck.analysis.types import PYTHON, Types
 from service.sqlcheck.code import Code
 from service.sqlcheck.row_classes import Annotation
+from tests.support.processes import ROOT
 
 MODELS = """
 import asyncpg
@@ -137,6 +139,15 @@ def test_matching_types_are_accepted(types: Types, tmp_path: Path, name: str, te
 
     assert found is not None
     assert found.matches(annotation(tmp_path, text))
+
+
+def test_every_type_is_listed(types: Types) -> None:
+    text = (ROOT / "docs/checks.md").read_text(encoding="utf-8")
+    table = text.partition("| PostgreSQL | Python |\n|---|---|\n")[2].partition("\n\n")[0]
+    named = [name for row in table.split("\n") for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    listed = {found.internal for name in named if "(" not in name and (found := types.by_name(name))}
+
+    assert PYTHON.keys() - listed == set(), "add these to the table of types in docs/checks.md"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What PostgreSQL makes of a query: its types, its columns, and which of them can be null.
 
 Read in this order: parse_tree, description and refusal (a query as the parser and a server describe it, or why they
-reject it), planner (its plan), types (of parameters and columns), node_tree, node_enums, query_parts, catalogue and
+reject it), planner (its plan), types (of parameters and columns), query_tree, node_enums, query_parts, catalogue and
 catalogue_queries (the analysed query, and what it refers to), scope, joins and not_null (the relations and conditions
 of one SELECT), nullability, assumptions, nullability_inference, call_nullability, written_rows and total_functions
 (columns that can be null), max_rows and min_rows (how many rows a query returns), session_need (whether it returns none

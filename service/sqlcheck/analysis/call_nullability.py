@@ -8,10 +8,10 @@ import attrs
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.min_rows import returns_at_least_one
 from service.sqlcheck.analysis.nested_arrays import makes_nested
-from service.sqlcheck.analysis.node_tree import Node, constant_integer, constant_text, is_null_constant, type_of, walk
 from service.sqlcheck.analysis.not_null import not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
 from service.sqlcheck.analysis.query_parts import conjuncts
+from service.sqlcheck.analysis.query_tree import Node, constant_integer, constant_text, is_null_constant, type_of, walk
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.total_functions import AGGREGATES, INFINITE_FIELDS
 

@@ -10,10 +10,10 @@ from psycopg import sql
 
 from service.sqlcheck.analysis import catalogue_queries as queries
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis import node_tree
-from service.sqlcheck.analysis.node_tree import Node, strip_relabels, with_variables
+from service.sqlcheck.analysis import query_tree
 from service.sqlcheck.analysis.not_null import Variable
 from service.sqlcheck.analysis.query_parts import conjuncts
+from service.sqlcheck.analysis.query_tree import Node, strip_relabels, with_variables
 from service.sqlcheck.analysis.total_functions import ELEMENTS_NOT_NULL, NEVER_NULL, NEVER_NULL_SETS, OPERATORS, TOTAL
 
 Relation = int
@@ -60,8 +60,8 @@ class Key:
 
     columns: list[int]
     families: list[int]
-    expressions: list[Node] = attrs.field(converter=node_tree.parse)
-    condition: Node | None = attrs.field(converter=node_tree.parse)
+    expressions: list[Node] = attrs.field(converter=query_tree.parse)
+    condition: Node | None = attrs.field(converter=query_tree.parse)
 
 
 @attrs.frozen
@@ -177,7 +177,7 @@ class Catalogue:
     @cached_property
     def _generated(self) -> dict[tuple[Relation, int], Node]:
         found = self._connection.execute(queries.GENERATED).fetchall()
-        return {(relation, number): node_tree.parse(expression) for relation, number, expression in found}
+        return {(relation, number): query_tree.parse(expression) for relation, number, expression in found}
 
     @cache  # noqa: B019 - scopes refer to parts of the expressions by id
     def generated(self, relation: Relation, variable: Variable) -> Node | None:
@@ -191,7 +191,7 @@ class Catalogue:
         """The CHECK constraints of each column, by table and number, and of each domain, by type and 0."""
         found: dict[tuple[int, int], list[Node]] = {}
         for owner, column, condition in self._connection.execute(queries.CHECKS).fetchall():
-            found.setdefault((owner, column), []).append(node_tree.parse(condition))
+            found.setdefault((owner, column), []).append(query_tree.parse(condition))
         return found
 
     @cached_property
@@ -286,7 +286,7 @@ class Catalogue:
 
 def _last_query(text: str) -> Node | None:
     """Return the last query of a list, or of a list of lists; None if there is none."""
-    found = node_tree.parse(text)
+    found = query_tree.parse(text)
     while isinstance(found, list):
         found = found[-1] if found else None
     return found if isinstance(found, Node) and found.label == "QUERY" else None

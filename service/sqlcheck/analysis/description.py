@@ -12,11 +12,11 @@ from service.postgres import Statement
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.json_shape import JsonShape, JsonShapes
 from service.sqlcheck.analysis.nested_arrays import column_levels
-from service.sqlcheck.analysis.node_tree import Node
 from service.sqlcheck.analysis.nullability_inference import NullabilityInference
 from service.sqlcheck.analysis.parse_tree import ParsedQuery
 from service.sqlcheck.analysis.planner import Plan, Planner
 from service.sqlcheck.analysis.query_parts import joined_relations
+from service.sqlcheck.analysis.query_tree import Node
 from service.sqlcheck.analysis.refusal import raise_if_refused
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.types import Type, Types
@@ -46,6 +46,7 @@ class Description:
     # The analysed query; None if it cannot be the body of a function, in which PostgreSQL analyses it.
     scope: Scope | None
     nullability: NullabilityInference
+    catalogue: Catalogue
     types: Types
 
     def expression(self, number: int) -> Node | None:
@@ -107,5 +108,6 @@ class Describer:
             self._planner.plan(statement) if isinstance(parsed.tree, QUERIES) else None,
             scope,
             NullabilityInference(statement.parameters),
+            self.catalogue,
             self.types,
         )

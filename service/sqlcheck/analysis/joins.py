@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.node_tree import Node
 from service.sqlcheck.analysis.not_null import Variable, not_null_if_true
+from service.sqlcheck.analysis.query_tree import Node
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.scope import Scope

@@ -11,10 +11,10 @@ import attrs
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.nested_arrays import levels_below
-from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, constant_text, is_null_constant, type_of
 from service.sqlcheck.analysis.not_null import as_variable, not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability
 from service.sqlcheck.analysis.nullability_inference import NullabilityInference
+from service.sqlcheck.analysis.query_tree import CASTS, Node, constant_bytes, constant_text, is_null_constant, type_of
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.types import COMPOSITE, JSON, Type, Types
 

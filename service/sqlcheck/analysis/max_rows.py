@@ -9,7 +9,9 @@ from typing import Any
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Key
-from service.sqlcheck.analysis.node_tree import (
+from service.sqlcheck.analysis.not_null import as_variable
+from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts, is_table, joined_relations
+from service.sqlcheck.analysis.query_tree import (
     Node,
     constant_integer,
     own_variables,
@@ -18,8 +20,6 @@ from service.sqlcheck.analysis.node_tree import (
     type_of,
     walk,
 )
-from service.sqlcheck.analysis.not_null import as_variable
-from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts, is_table, joined_relations
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.written_rows import is_kept
 
@@ -61,6 +61,12 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
         return query.resultRelation in dependencies.single_row
     if query.groupingSets:
         return False
+    return _has_fixed_key(scope, fixed, dependencies, bounded=bounded) or dependencies.has_single_row(query.jointree)
+
+
+def _has_fixed_key(scope: Scope, fixed: Columns, dependencies: "FunctionalDependencies", *, bounded: bool) -> bool:
+    """Return whether the keys of GROUP BY or DISTINCT are fixed, or those of the partition of a fixed row_number()."""
+    query = scope.query
     entries = {each.ressortgroupref: each for each in query.targetList or []}
     positions = {id(each): position for position, each in enumerate(scope.targets)}
 
@@ -74,9 +80,7 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     numbered = [each.winref for each in calls if scope.catalogue.builtin_name(each.winfnoid) == "row_number"]
     partitions = [each.partitionClause or [] for each in query.windowClause or [] if each.winref in numbered]
     keys = [query.groupClause or query.distinctClause, *partitions]
-    return any(all(map(is_fixed, each)) for each in keys if each is not None) or dependencies.has_single_row(
-        query.jointree
-    )
+    return any(all(map(is_fixed, each)) for each in keys if each is not None)
 
 
 def _merges_few(scope: Scope, *, bounded: bool) -> bool:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue, ForeignKey
 from service.sqlcheck.analysis.joins import OuterJoin
-from service.sqlcheck.analysis.node_tree import Node, constant_integer
 from service.sqlcheck.analysis.nullability import UNKNOWN
 from service.sqlcheck.analysis.query_parts import conjuncts, has_row_without_input, is_table
+from service.sqlcheck.analysis.query_tree import Node, constant_integer
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.written_rows import is_changed_elsewhere, is_intercepted
 

@@ -1,8 +1,8 @@
 """Arrays of arrays: PostgreSQL gives them the type of an array, but asyncpg returns them as lists of lists."""
 
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, type_of
 from service.sqlcheck.analysis.query_parts import joined_relations
+from service.sqlcheck.analysis.query_tree import CASTS, Node, constant_bytes, type_of
 from service.sqlcheck.analysis.scope import Scope
 
 

@@ -1,4 +1,4 @@
-"""Values of PostgreSQL's C enums, as numbers in node trees; they are the same in PostgreSQL 15 to 18.
+"""Values of PostgreSQL's C enums, as numbers in query trees; they are the same in PostgreSQL 15 to 18.
 
 Source: https://github.com/postgres/postgres/tree/REL_18_STABLE/src/include/nodes
 """

@@ -1,13 +1,14 @@
-"""The columns in which a condition excludes nulls.
+"""The columns, and the other expressions, in which a condition excludes nulls.
 
-After `where toy.price > 1`, toy.price is not null, and no outer join has left toy without a matching row.
+After `where toy.price > 1`, toy.price is not null, and no outer join has left toy without a matching row. Columns go
+to `joins` and `assumptions`, which know the outer joins and CASE; other expressions to `Scope.not_null_expressions`.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.node_tree import CASTS, Node, same
+from service.sqlcheck.analysis.query_tree import CASTS, Node, same
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.scope import Scope

@@ -17,20 +17,20 @@ from service.sqlcheck.analysis.assumptions import Assumptions
 from service.sqlcheck.analysis.joins import OuterJoin
 from service.sqlcheck.analysis.min_rows import returns_at_least_one, unmatched_by
 from service.sqlcheck.analysis.nested_arrays import makes_nested
-from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, is_null_constant, operands, same
 from service.sqlcheck.analysis.not_null import Variable, as_variable, not_null_if_false, not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
 from service.sqlcheck.analysis.query_parts import is_alias, is_table
+from service.sqlcheck.analysis.query_tree import CASTS, Node, constant_bytes, is_null_constant, operands, same
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.written_rows import generated_value, is_kept, missing_row, written_values
 
-NEVER_NULL = {
+NEVER_NULL_LABELS = {
     *("BOOLEANTEST", "DISTINCTEXPR", "GROUPINGFUNC", "MERGESUPPORTFUNC", "NULLTEST", "ROWEXPR"),
     "CASETESTEXPR",  # an element of an array of which each is cast
 }
 # Expressions that a condition can prove not to be null, beside columns.
 COMPUTED = {"AGGREF", "COALESCEEXPR", "FIELDSELECT", "FUNCEXPR", "OPEXPR", "SUBSCRIPTINGREF"}
-NULL_IF_ANY = CASTS | {"BOOLEXPR", "JSONISPREDICATE", "JSONVALUEEXPR", "ROWCOMPAREEXPR"}
+NULL_IF_ANY_LABELS = CASTS | {"BOOLEXPR", "JSONISPREDICATE", "JSONVALUEEXPR", "ROWCOMPAREEXPR"}
 NO_NULLS = b"\0\0\0\0"  # an array's offset of its null bitmap
 
 
@@ -113,9 +113,9 @@ class NullabilityInference:
                 return attrs.evolve(array, elements_not_null=array.elements_not_null and element.never_null)
             case "COERCEVIAIO":  # the text of an array can contain nulls
                 return attrs.evolve(self.expression(scope, node.arg), elements_not_null=False)
-            case label if label in NEVER_NULL:
+            case label if label in NEVER_NULL_LABELS:
                 return NEVER
-            case label if label in NULL_IF_ANY:
+            case label if label in NULL_IF_ANY_LABELS:
                 return self.null_if_any(scope, operands(node))
             case "SUBSCRIPTINGREF" if not node.refassgnexpr:
                 return calls.infer_elements(self, scope, node)

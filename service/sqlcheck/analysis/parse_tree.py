@@ -1,4 +1,4 @@
-"""The parse tree of a statement, from PostgreSQL's own parser, and the lines of its parts."""
+"""The parse tree of a statement, from PostgreSQL's own parser: its names are not resolved, but its parts have lines."""
 
 from collections.abc import Sequence
 from functools import cached_property

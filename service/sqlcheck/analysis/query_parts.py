@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.node_tree import Node, walk
+from service.sqlcheck.analysis.query_tree import Node, walk
 
 
 def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None

@@ -9,9 +9,9 @@ import attrs
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.joins import Joins
-from service.sqlcheck.analysis.node_tree import Node, own_variables, parse, same, strip_relabels, type_of, walk
 from service.sqlcheck.analysis.not_null import parts_not_null_if_true
 from service.sqlcheck.analysis.query_parts import conjuncts, is_alias, is_table
+from service.sqlcheck.analysis.query_tree import Node, own_variables, parse, same, strip_relabels, type_of, walk
 
 
 @attrs.define(eq=False)

@@ -1,8 +1,8 @@
 """Whether a query depends on the caller's session, `$1`: if it has ended, no row is returned or written."""
 
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.node_tree import Node, walk
 from service.sqlcheck.analysis.query_parts import conjuncts, has_row_without_input
+from service.sqlcheck.analysis.query_tree import Node, walk
 from service.sqlcheck.analysis.scope import Scope
 
 

@@ -1,8 +1,8 @@
 """The rows that a statement writes and returns: those that may not exist, and the values that a command gives them."""
 
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.node_tree import Node, walk
 from service.sqlcheck.analysis.not_null import as_variable
+from service.sqlcheck.analysis.query_tree import Node, walk
 from service.sqlcheck.analysis.scope import Scope
 
 

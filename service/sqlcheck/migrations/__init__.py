@@ -1,6 +1,6 @@
 """The checks of migrations, and of the schema that they make.
 
-`migration_files` reads them. locks, lock_state, lock_rules and squawk report what blocks a running service; rollbacks
-reports rollbacks that do not restore the schema, as `snapshot` shows it; functions reports mistakes in the bodies of
-functions. `schema` and schema_queries read a schema, schema_difference compares two, and schema_lint reports problems.
+Read in this order: migration_files (reads them), locks, lock_state, lock_step, lock_rules, whole_table and squawk (what
+blocks a running service), functions (mistakes in their bodies), schema and schema_queries (read a schema),
+schema_difference (compares two), schema_lint (its problems), snapshot and rollbacks (rollbacks that do not restore it).
 """

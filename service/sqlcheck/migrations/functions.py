@@ -13,7 +13,7 @@ from psycopg import sql
 
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.parse_tree import Node, walk
-from service.sqlcheck.findings import Finding
+from service.sqlcheck.findings import Finding, Problem
 from service.sqlcheck.migrations.migration_files import MigrationFiles, Place
 from service.sqlcheck.rules.hygiene import OUTLIVES_STATEMENT, connection_state
 
@@ -131,7 +131,7 @@ def check_functions(
 
 def _problems(
     connection: psycopg.Connection[Any], function: FunctionSource, relations: set[str], required: Mapping[str, set[str]]
-) -> Iterator[tuple[str, int, str]]:
+) -> Iterator[Problem]:
     if function.lacks_search_path:
         yield "search-path", 0, " is SECURITY DEFINER without a search_path: its caller decides what its names mean"
     if refused := _refused(connection, function):
@@ -172,7 +172,7 @@ def _check_tables(tree: Node, known: set[str], required: Mapping[str, set[str]])
                 yield "required-column", sentence
 
 
-def _refused(connection: psycopg.Connection[Any], function: FunctionSource) -> tuple[str, int, str] | None:
+def _refused(connection: psycopg.Connection[Any], function: FunctionSource) -> Problem | None:
     """Return PostgreSQL's error if it rejects the function; it looks up names in SQL, but not in PL/pgSQL."""
     try:
         with connection.transaction(force_rollback=True):
@@ -186,7 +186,7 @@ def _refused(connection: psycopg.Connection[Any], function: FunctionSource) -> t
 
 def _missing_columns(
     connection: psycopg.Connection[Any], name: str, statement: BodyStatement, variables: Mapping[str, LiteralString]
-) -> Iterator[tuple[str, int, str]]:
+) -> Iterator[Problem]:
     """Find columns that do not exist: PostgreSQL analyses the statement as a function in SQL with the same variables.
 
     Omits statements with records, whose columns depend on what is assigned to them. Other errors prove nothing.

@@ -65,6 +65,7 @@ WAITS = {
     "ExclusiveLock": "writers wait",
     "AccessExclusiveLock": "readers and writers wait",
 }
+NO_READERS = "AccessExclusiveLock"
 # The strongest lock comes last.
 LOCKS = """
     select relation::bigint, mode from pg_locks where pid = pg_backend_pid() and locktype = 'relation'

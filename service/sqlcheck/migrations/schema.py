@@ -21,7 +21,7 @@ QUALIFIED = re.compile(r'(?:("(?:[^"]|"")+"|[^".(]+)\.)?("(?:[^"]|"")+"|[^".(]+)
 
 @attrs.frozen
 class Column:
-    """A column of a table, as it is declared."""
+    """A column of a table, as it is declared; its type includes its collation."""
 
     name: str
     type: str
@@ -32,7 +32,7 @@ class Column:
 
     @property
     def declared(self) -> str:
-        """The declaration without the name."""
+        """The declaration without the name: with the comment, all that `difference` compares."""
         words = [self.type, "not null" if self.not_null else "", self.default]
         return " ".join(word for word in words if word)
 

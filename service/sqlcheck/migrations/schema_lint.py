@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import psycopg
 
-from service.sqlcheck.analysis import node_tree
+from service.sqlcheck.analysis import query_tree
 from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.migrations.migration_files import MigrationFiles
@@ -68,7 +68,7 @@ class QueryReads:
         if description.scope is None:
             self.add_text(description.statement.sql)
             return
-        for node, _ in node_tree.walk(description.scope.query):
+        for node, _ in query_tree.walk(description.scope.query):
             if node.requiredPerms and node.requiredPerms & SELECT:
                 self.tables.add(node.relid)
                 self.columns.update((node.relid, number + FIRST_ATTRIBUTE) for number in node.selectedCols or [])

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.description import Description
-from service.sqlcheck.analysis.node_tree import CASTS, CHAR, Node, constant_text, strip_relabels, type_of, walk
 from service.sqlcheck.analysis.query_parts import conjuncts
+from service.sqlcheck.analysis.query_tree import CASTS, CHAR, Node, constant_text, strip_relabels, type_of, walk
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.findings import Problem
 from service.sqlcheck.rules.writes import target_lists, writing_queries

@@ -6,7 +6,7 @@ from pglast import ast
 from pglast.enums import SubLinkType
 
 from service.postgres import Cardinality
-from service.sqlcheck.analysis.description import QUERIES
+from service.sqlcheck.analysis.description import QUERIES, Description
 from service.sqlcheck.analysis.parse_tree import Node, ParsedQuery, walk
 from service.sqlcheck.findings import Problem
 
@@ -29,8 +29,9 @@ WRITES = {"InsertStmt": "insert", "UpdateStmt": "update", "DeleteStmt": "delete"
 OUTLIVES_STATEMENT = "outlives the statement on a connection that other requests use"
 
 
-def check_statement(parsed: ParsedQuery) -> Iterator[Problem]:
-    """Find changes of session state, statements that are not queries, and `*`."""
+def check_hygiene(description: Description) -> Iterator[Problem]:
+    """Find changes of session state, statements that are not queries, `*`, and writes in a query for replicas."""
+    parsed = description.parsed
     states = list(connection_state(parsed.tree))
     if not any(node is parsed.tree for node, _ in states) and (
         not isinstance(parsed.tree, QUERIES) or getattr(parsed.tree, "intoClause", None)
@@ -44,6 +45,7 @@ def check_statement(parsed: ParsedQuery) -> Iterator[Problem]:
     for node in parsed.nodes:
         if isinstance(node, ast.ResTarget) and _is_star(node.val) and id(node) not in unread:
             yield "star", parsed.line_of(node), "name the columns: `*` changes with the table while code runs"
+    yield from _check_replica_marker(parsed, description.catalogue.volatile_names)
 
 
 def connection_state(tree: Node) -> Iterator[tuple[Node, str]]:
@@ -74,7 +76,7 @@ def _is_star(node: Node) -> bool:
     return any(type(part).__name__ == "A_Star" for part in parts)
 
 
-def check_replica_marker(parsed: ParsedQuery, volatile: Collection[str]) -> Iterator[Problem]:
+def _check_replica_marker(parsed: ParsedQuery, volatile: Collection[str]) -> Iterator[Problem]:
     """Find marked queries that a replica cannot run; `volatile` are the names of volatile functions."""
     statement = parsed.statement
     for marker in statement.replica:
@@ -82,11 +84,11 @@ def check_replica_marker(parsed: ParsedQuery, volatile: Collection[str]) -> Iter
             sentence = f"'replica: ok' is for maybe and many, but this returns {statement.cardinality}"
             yield "replica", marker.line, sentence
         for node in parsed.nodes:
-            if what := _write(node, volatile):
+            if what := _what_writes(node, volatile):
                 yield "replica", parsed.line_of(node), f"'replica: ok' is for queries that only read, but {what}"
 
 
-def _write(node: Node, volatile: Collection[str]) -> str:
+def _what_writes(node: Node, volatile: Collection[str]) -> str:
     """Return why a node is not read-only, as a clause; an empty string if it is."""
     kind = type(node).__name__
     if kind in WRITES:

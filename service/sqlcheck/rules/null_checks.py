@@ -9,8 +9,8 @@ from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Description, ResultColumn
 from service.sqlcheck.analysis.joins import OuterJoin
 from service.sqlcheck.analysis.max_rows import FunctionalDependencies
-from service.sqlcheck.analysis.node_tree import Node, own_variables
 from service.sqlcheck.analysis.nullability import UNKNOWN, Nullability
+from service.sqlcheck.analysis.query_tree import Node, own_variables
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.findings import Problem
 from service.sqlcheck.row_classes import Annotation, Row

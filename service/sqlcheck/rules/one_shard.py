@@ -10,9 +10,9 @@ from pglast import ast
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Description
-from service.sqlcheck.analysis.node_tree import Node
 from service.sqlcheck.analysis.parse_tree import ParsedQuery, walk
 from service.sqlcheck.analysis.query_parts import conjuncts, joined_relations
+from service.sqlcheck.analysis.query_tree import Node
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.findings import Problem
 

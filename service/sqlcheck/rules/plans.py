@@ -10,10 +10,9 @@ from service.sqlcheck.findings import Problem
 
 def find_sequential_scans(description: Description) -> Iterator[Problem]:
     """Find the scans that no index serves."""
-    single_row = description.scope.catalogue.single_row_tables if description.scope else set()
     for node, join in full_scans(description.plan) if description.plan else ():
         table, own = node["Relation Name"], node.get("Unserved Cond", node.get("Filter"))
-        if table in single_row:
+        if table in description.catalogue.single_row_tables:
             continue
         joined = join if re.search(rf'(?<!\w)"?{re.escape(node["Alias"])}"?\.', join) else None
         condition = " and ".join(each for each in (joined, own) if each)

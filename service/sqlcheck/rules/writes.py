@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Description
-from service.sqlcheck.analysis.node_tree import CASTS, Node, strip_relabels
+from service.sqlcheck.analysis.query_tree import CASTS, Node, strip_relabels
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.findings import Problem
 

@@ -1,18 +1,27 @@
-"""The checks of one query that depend on the schema: types, nulls, rows, joins, writes and plans."""
+"""All checks of one query, except `one_shard` and `scale`, which need more than its description."""
 
 from collections.abc import Collection, Iterator
 
 from pglast.parser import ParseError
 
-from service.postgres import Statement
+from service.postgres import ACCEPTABLE_CHECKS, Statement
 from service.sqlcheck.analysis.description import Describer, Description
 from service.sqlcheck.analysis.refusal import RefusedError
 from service.sqlcheck.code import QueryReference
 from service.sqlcheck.findings import Finding, Problem, finding_at, findings_of
-from service.sqlcheck.rules import allowed_values, cardinality, columns, cross_joins, null_checks, plans, writes
+from service.sqlcheck.rules import (
+    allowed_values,
+    cardinality,
+    columns,
+    cross_joins,
+    hygiene,
+    null_checks,
+    plans,
+    writes,
+)
 
-# The checks below whose findings a header can accept.
-ACCEPTABLE = {"cardinality", "cross-join", "naive-timestamp", "seqscan", "unlimited"}
+# The header can accept these findings of check_query().
+ACCEPTABLE = {*ACCEPTABLE_CHECKS} - {"one-shard", "scale"}
 
 
 def describe(describer: Describer, statement: Statement) -> Description | Finding:
@@ -25,8 +34,8 @@ def describe(describer: Describer, statement: Statement) -> Description | Findin
         return finding_at(statement, 1, f"pglast cannot parse the statement: {error.args[0]}", "refused")
 
 
-def check_schema(description: Description, references: Collection[QueryReference]) -> Iterator[Finding]:
-    """Run the checks of a query that depend on the schema.
+def check_query(description: Description, references: Collection[QueryReference]) -> Iterator[Finding]:
+    """Run the checks of a query.
 
     :param references: the places in the code that use the query
     """
@@ -34,6 +43,7 @@ def check_schema(description: Description, references: Collection[QueryReference
 
 
 def _problems(description: Description, references: Collection[QueryReference]) -> Iterator[Problem]:
+    yield from hygiene.check_hygiene(description)
     rows = [*dict.fromkeys(reference.row for reference in references)]
     yield from columns.check_parameters(description)
     for row in rows or [None]:
