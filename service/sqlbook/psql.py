@@ -10,7 +10,7 @@ import psycopg
 from psycopg.pq import DiagnosticField, ExecStatus
 
 from service.postgres import FOR_PSQL, Statement
-from service.sqlcheck import Description, Type, Types
+from service.sqlcheck import MULTIRANGE, RANGE, Description, Type, Types
 
 # Example values by type, which need no quoting in a shell or in psql. For text, the parameter name is the example.
 EXAMPLES = {
@@ -27,6 +27,9 @@ EXAMPLES = {
     "macaddr": "08:00:2b:01:02:03",
     "json": "{}",
     "jsonb": "{}",
+    "point": "0,0",
+    "circle": "0,0,1",
+    **dict.fromkeys(("line", "lseg", "box", "path", "polygon"), "0,0,1,1"),
 }
 TEXT_TYPES = {"text", "varchar", "bpchar", "name", "bytea"}
 
@@ -35,17 +38,20 @@ def psql(statement: Statement, description: Description) -> str:
     r"""Return a shell command to run in the checkout; `\bind` needs psql 16 or later."""
     path = shlex.quote("/".join(statement.path.parts[-3:]))
     values = [
-        _example(parameter.name, inferred)
+        example(parameter.name, inferred)
         for parameter, inferred in zip(statement.parameters, description.parameters, strict=True)
     ]
     bind = "-c " + shlex.quote(" ".join(["\\bind", *values])) + " " if values else ""
     return f'psql "$DATABASE_URL" {bind}-f {path}'
 
 
-def _example(name: str, inferred: Type) -> str:
+def example(name: str, inferred: Type) -> str:
+    """Return an example value of a parameter."""
     bare = inferred.bare
-    if bare.element:
+    if bare.element or bare.kind == MULTIRANGE:
         return "{}"
+    if bare.kind == RANGE:
+        return "empty"
     if bare.labels:
         return "'{}'".format(bare.labels[0].replace("'", "''"))
     return name if bare.internal in TEXT_TYPES else EXAMPLES.get(bare.internal, "1")

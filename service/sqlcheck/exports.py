@@ -7,7 +7,7 @@ from service.sqlcheck.analysis.description import Describer, Description, Result
 from service.sqlcheck.analysis.nullability import Nullability
 from service.sqlcheck.analysis.parse_tree import Node, walk
 from service.sqlcheck.analysis.planner import Plan
-from service.sqlcheck.analysis.types import SHORT_TYPE_NAMES, Type, Types
+from service.sqlcheck.analysis.types import MULTIRANGE, RANGE, SHORT_TYPE_NAMES, Type, Types
 from service.sqlcheck.check import check_tree
 from service.sqlcheck.code import Code, Module, QueryReference
 from service.sqlcheck.deploy_order import RevisionError, checkout

@@ -14,7 +14,8 @@ from typing_extensions import override
 from service.sqlcheck.analysis.catalogue import FIRST_USER_OID
 from service.sqlcheck.row_classes import Annotation
 
-# asyncpg's codecs; json is text, because the service registers no codec for it.
+# asyncpg's codecs; json is text, because the service registers no codec for it. A new type is also listed in
+# docs/checks.md; what asyncpg accepts beside it, in rules/stub.py; an example for psql, in service/sqlbook/psql.py.
 PYTHON = {
     internal: python
     for python, *names in (
