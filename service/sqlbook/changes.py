@@ -4,11 +4,12 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from service.sqlbook.contents import Contents, MigrationFailedError, MigrationPage, Progress, QueryPage, gather
+from service.sqlbook.contents import Contents, MigrationPage, QueryPage
 from service.sqlbook.diagram import short
+from service.sqlbook.gathering import MigrationFailedError, gather
 from service.sqlbook.plan_tree import PlanNode
 from service.sqlbook.psql import LiveFile
-from service.sqlcheck import Change, RevisionError, Tree, checkout, difference
+from service.sqlcheck import Change, Progress, RevisionError, Tree, checkout, difference
 
 Lines = Sequence[str]
 Facets = Mapping[str, Lines]

@@ -28,16 +28,16 @@ def book(directory: Path, database_url: str | None, out: Path, scale: bool, sinc
     They show the schema, queries, migrations and endpoints, and open from disk; see docs/book.md.
     """
     with reported_errors():
-        from service.sqlbook import changes, contents, pages
+        from service.sqlbook import changes, gathering, pages
         from service.sqlcheck import Tree, scratch_database
 
         tree = Tree.read(directory)
-        progress = progress_on_terminal(contents.steps(tree, seeded=scale) * (2 if since else 1))
+        progress = progress_on_terminal(gathering.steps(tree, seeded=scale) * (2 if since else 1))
         with scratch_database(database_url) as server:
             if since:
                 click.echo(changes.since(since, tree, server, progress=progress), nl=False)
                 return
-            written = contents.gather(tree, server, seeded=scale, progress=progress)
+            written = gathering.gather(tree, server, seeded=scale, progress=progress)
         number = pages.write(written, out)
     findings = "finding" if len(written.findings) == 1 else "findings"
     click.echo(f"{number} pages, {len(written.findings) or 'no'} {findings}: open {out / 'index.html'}")

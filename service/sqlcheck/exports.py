@@ -8,7 +8,7 @@ from service.sqlcheck.analysis.nullability import Nullability
 from service.sqlcheck.analysis.parse_tree import Node, walk
 from service.sqlcheck.analysis.planner import Plan
 from service.sqlcheck.analysis.types import MULTIRANGE, RANGE, SHORT_TYPE_NAMES, Type, Types
-from service.sqlcheck.check import check_tree
+from service.sqlcheck.check import Progress, check_tree
 from service.sqlcheck.code import Code, Module, QueryReference
 from service.sqlcheck.deploy_order import RevisionError, checkout
 from service.sqlcheck.findings import Finding

@@ -7,7 +7,8 @@ import psycopg
 import pytest
 
 from service.embedded import EmbeddedPostgres
-from service.sqlbook.contents import Contents, gather
+from service.sqlbook.contents import Contents
+from service.sqlbook.gathering import gather
 from service.sqlcheck import Schema, read_schema
 from service.sqlcheck.analysis.types import Types
 from service.sqlcheck.rules import stub

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.sqlbook import contents
+from service.sqlbook import gathering
 from service.sqlcheck.scratch import connect
 from tests.support.book import dead_links
 from tests.support.checkouts import Copy
@@ -131,9 +131,9 @@ def test_progress_is_shown_on_a_terminal(small_tree: Path, tmp_path: Path, own_d
 
 
 def test_revision_without_git_is_empty(small_tree: Path, tree: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert contents._revision(tree.root) == ""  # noqa: SLF001 - a book of a folder without git takes seconds
+    assert gathering._revision(tree.root) == ""  # noqa: SLF001 - a book of a folder without git takes seconds
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert contents._revision(small_tree) == ""  # noqa: SLF001 - the same
+    assert gathering._revision(small_tree) == ""  # noqa: SLF001 - the same
 
 
 @pytest.mark.slow
