@@ -74,7 +74,7 @@ def infer_function(inference: "Inference", scope: Scope, node: Node) -> Nullabil
             array, _, element = (inference.expression(scope, each) for each in arguments)
             return attrs.evolve(array, elements_not_null=array.elements_not_null and element.never_null)
         case "string_to_array" | "format" | "concat_ws" if not node.funcvariadic:
-            elements = node.funcid in scope.catalogue.elements_not_null
+            elements = node.funcid in scope.catalogue.null_free_array_functions
             return attrs.evolve(inference.expression(scope, arguments[0]), elements_not_null=elements)
         case "":
             body = scope.function_body(node)
@@ -123,17 +123,17 @@ def infer_builtin(inference: "Inference", scope: Scope, function: int, node: Nod
     if name in {"array_append", "array_prepend"}:
         array, element = arguments if name == "array_append" else arguments[::-1]
         return Nullability(elements_not_null=array.elements_not_null and element.never_null)
-    if function in catalogue.never_null:
+    if function in catalogue.never_null_functions:
         return attrs.evolve(null_if_any(arguments), elements_not_null=False) if node.funcvariadic else NEVER
-    if function in catalogue.total:
-        return attrs.evolve(null_if_any(arguments), elements_not_null=function in catalogue.elements_not_null)
+    if function in catalogue.total_functions:
+        return attrs.evolve(null_if_any(arguments), elements_not_null=function in catalogue.null_free_array_functions)
     return UNKNOWN
 
 
 def infer_aggregate(inference: "Inference", scope: Scope, node: Node) -> Nullability:
     """Infer the nullability of an aggregate."""
     name, query = scope.catalogue.builtin_name(node.aggfnoid), scope.query
-    if node.aggfnoid in scope.catalogue.never_null:
+    if node.aggfnoid in scope.catalogue.never_null_functions:
         return NEVER
     if name not in AGGREGATES or node.agglevelsup:
         return UNKNOWN
@@ -164,7 +164,7 @@ def _of_rows(scope: Scope, node: Node, name: str, values: Sequence[Nullability])
 def infer_window_function(inference: "Inference", scope: Scope, node: Node) -> Nullability:
     """Infer the nullability of a window function."""
     name, arguments = scope.catalogue.builtin_name(node.winfnoid), node.args
-    if node.winfnoid in scope.catalogue.never_null:
+    if node.winfnoid in scope.catalogue.never_null_functions:
         return NEVER
     if name == "ntile" or (name in {"lag", "lead"} and len(arguments) == 3):  # noqa: PLR2004 - value, offset, default
         return inference.null_if_any(scope, arguments).in_another_row()

@@ -96,17 +96,18 @@ class Catalogue:
             operator: frozenset(families) for operator, families in connection.execute(queries.EQUALITIES).fetchall()
         }
         self.unequal = self._oids(queries.UNEQUAL)
-        self.total = (
+        self.total_functions = (
             self._oids(queries.COMPARISONS)
             | self._oids(queries.OPERATOR_FUNCTIONS, [sorted(OPERATORS)])
             | self._builtin(TOTAL)
         )
         self.secured = self._oids("select oid from pg_class where relrowsecurity")
         self.arrays = self._oids("select oid from pg_type where typcategory = 'A' and typarray = 0")
+        # Types with few values.
         self.enumerated = self._oids("select oid from pg_type where typtype = 'e' or oid = 'boolean'::regtype")
-        self.never_null = self._builtin(NEVER_NULL)
+        self.never_null_functions = self._builtin(NEVER_NULL)
         self.never_null_sets = self._builtin(NEVER_NULL_SETS)
-        self.elements_not_null = self._builtin(ELEMENTS_NOT_NULL)
+        self.null_free_array_functions = self._builtin(ELEMENTS_NOT_NULL)
 
     def _oids(self, query: str, parameters: Sequence[Any] | None = None) -> set[int]:
         return {oid for (oid,) in self._connection.execute(query, parameters)}

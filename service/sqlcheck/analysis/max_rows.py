@@ -276,7 +276,7 @@ class FunctionalDependencies:
         return all(
             node.label in {"VAR", "RELABELTYPE"}
             or (node.label == "CONST" and not node.constisnull)
-            or (node.label == "FUNCEXPR" and node.funcid in catalogue.total)
-            or (node.label == "OPEXPR" and catalogue.operators.get(node.opno) in catalogue.total)
+            or (node.label == "FUNCEXPR" and node.funcid in catalogue.total_functions)
+            or (node.label == "OPEXPR" and catalogue.operators.get(node.opno) in catalogue.total_functions)
             for node, _ in walk(expression)
         )

@@ -77,7 +77,7 @@ class QueryReads:
         """Add the words of a text."""
         self.words.update(WORD.findall(text))
 
-    def include(self, table: int, name: str, number: int, column: str) -> bool:
+    def contains(self, table: int, name: str, number: int, column: str) -> bool:
         """Return whether something reads a column, or, if `column` is empty, the table."""
         if not column:
             return table in self.tables or name in self.words
@@ -155,7 +155,7 @@ def _find_unread(
     unread: set[int] = set()
     for row in [*connection.execute(UNUSED_TABLES), *connection.execute(UNUSED_COLUMNS)]:
         oid, table, _, column = row
-        if table not in tables or oid in unread or reads.include(*row):
+        if table not in tables or oid in unread or reads.contains(*row):
             continue
         kind, name = ("column", f"{table}.{column}") if column else ("table", table)
         if not column:
