@@ -3,9 +3,9 @@
 Read in this order: parse_tree, description and refusal (a query as the parser and a server describe it, or why they
 reject it), planner (its plan), types (of parameters and columns), query_tree, node_enums, query_parts, catalogue and
 catalogue_queries (the analysed query, and what it refers to), scope, joins and not_null (the relations and conditions
-of one SELECT), nullability, assumptions, nullability_inference, call_nullability, written_rows and total_functions
-(columns that can be null), max_rows and min_rows (how many rows a query returns), session_need (whether it returns none
-after the session has ended), nested_arrays (arrays of arrays), json_shape (the JSON that it builds).
+of one SELECT), nullability, assumptions, nullability_inference, expression_nullability, written_rows and
+total_functions (columns that can be null), max_rows and min_rows (how many rows a query returns), session_need (whether
+it returns none after the session has ended), nested_arrays (arrays of arrays), json_shape (the JSON that it builds).
 
 A new rule about nulls belongs into total_functions if it is about a function, into not_null if it is about a condition,
 and otherwise into `NullabilityInference.expression`; its cases, into tests/sqlcheck/nullability/.

@@ -11,16 +11,16 @@ from contextlib import AbstractContextManager, contextmanager
 import attrs
 
 from service.postgres import Parameter
-from service.sqlcheck.analysis import call_nullability as calls
+from service.sqlcheck.analysis import expression_nullability as expressions
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.assumptions import Assumptions
 from service.sqlcheck.analysis.joins import OuterJoin
-from service.sqlcheck.analysis.min_rows import returns_at_least_one, unmatched_by
+from service.sqlcheck.analysis.min_rows import unmatched_by
 from service.sqlcheck.analysis.nested_arrays import makes_nested
-from service.sqlcheck.analysis.not_null import Variable, as_variable, not_null_if_false, not_null_if_true
+from service.sqlcheck.analysis.not_null import Variable, as_variable
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
 from service.sqlcheck.analysis.query_parts import is_alias, is_table
-from service.sqlcheck.analysis.query_tree import CASTS, Node, constant_bytes, is_null_constant, operands, same
+from service.sqlcheck.analysis.query_tree import CASTS, Node, constant_bytes, operands, same
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.written_rows import generated_value, is_kept, missing_row, written_values
 
@@ -118,9 +118,9 @@ class NullabilityInference:
             case label if label in NULL_IF_ANY_LABELS:
                 return self.null_if_any(scope, operands(node))
             case "SUBSCRIPTINGREF" if not node.refassgnexpr:
-                return calls.infer_elements(self, scope, node)
+                return expressions.infer_elements(self, scope, node)
             case "FIELDSELECT":
-                return calls.infer_field(self, scope, node.arg, node.fieldnum - 1)
+                return expressions.infer_field(self, scope, node.arg, node.fieldnum - 1)
             case "SQLVALUEFUNCTION":
                 return UNKNOWN if node.op == pg.CURRENT_SCHEMA else NEVER
             case "JSONCONSTRUCTOREXPR" if node.func:
@@ -130,23 +130,23 @@ class NullabilityInference:
             case "COALESCEEXPR" | "MINMAXEXPR":
                 return null_if_all([self.expression(scope, each) for each in node.args])
             case "CASEEXPR":
-                return self._case(scope, node)
+                return expressions.infer_case(self, scope, node)
             case "OPEXPR":
-                return calls.infer_builtin(self, scope, scope.catalogue.operators[node.opno], node)
+                return expressions.infer_builtin(self, scope, scope.catalogue.operators[node.opno], node)
             case "FUNCEXPR":
-                return calls.infer_function(self, scope, node)
+                return expressions.infer_function(self, scope, node)
             case "SCALARARRAYOPEXPR":
-                found = calls.infer_builtin(self, scope, scope.catalogue.operators[node.opno], node)
+                found = expressions.infer_builtin(self, scope, scope.catalogue.operators[node.opno], node)
                 return found if self.expression(scope, node.args[1]).elements_not_null else UNKNOWN
             case "AGGREF":
-                return calls.infer_aggregate(self, scope, node)
+                return expressions.infer_aggregate(self, scope, node)
             case "WINDOWFUNC":
                 with self._assuming(
                     attrs.evolve(self._assumptions, not_null=frozenset())
                 ):  # its arguments are of other rows, too
-                    return calls.infer_window_function(self, scope, node)
+                    return expressions.infer_window_function(self, scope, node)
             case "SUBLINK":
-                return self._subquery(scope, node)
+                return expressions.infer_subquery(self, scope, node)
             case _:
                 return UNKNOWN
 
@@ -237,7 +237,7 @@ class NullabilityInference:
         if relation.rtekind == pg.VALUES:
             return self.null_if_any(scope, (row[place] for row in relation.values_lists))
         if relation.rtekind == pg.FUNCTION:
-            return calls.infer_function_column(self, scope, relation, place)
+            return expressions.infer_function_column(self, scope, relation, place)
         source = scope.source(node.varno)
         if source is None:
             return UNKNOWN
@@ -267,29 +267,3 @@ class NullabilityInference:
             return None
         with self._assuming(self._assumptions.with_written_value(scope)):
             return self.null_if_any(scope, values)
-
-    def _case(self, scope: Scope, node: Node) -> Nullability:
-        found: list[Nullability] = []
-        passed: set[Variable] = set()
-        for when in node.args:
-            not_null = passed | not_null_if_true(scope, when.expr)
-            found.append(self.expression_assuming(scope, not_null, when.result))
-            passed |= not_null_if_false(scope, when.expr)
-        if is_null_constant(node.defresult):
-            return attrs.evolve(null_if_any(found), known=False)
-        return null_if_any([*found, self.expression_assuming(scope, passed, node.defresult)])
-
-    def _subquery(self, scope: Scope, node: Node) -> Nullability:
-        inner = scope.child(node.subselect)
-        match node.subLinkType:
-            case pg.EXISTS:
-                return NEVER
-            case pg.ARRAY:
-                return in_array(self.columns(inner)[:1], makes_nested(scope, node))
-            case pg.EXPRESSION:
-                found = self.columns(inner)[0]
-                return found if returns_at_least_one(inner, self) else attrs.evolve(found, known=False)
-            case pg.ANY | pg.ALL:
-                return null_if_any([self.expression(scope, node.testexpr), *self.columns(inner)])
-            case _:
-                return UNKNOWN

@@ -1,4 +1,4 @@
-"""Nullability of calls: functions, operators, aggregates and window functions."""
+"""Nullability of calls (functions, operators, aggregates, window functions), of CASE and of subqueries."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ import attrs
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.min_rows import returns_at_least_one
 from service.sqlcheck.analysis.nested_arrays import makes_nested
-from service.sqlcheck.analysis.not_null import not_null_if_true
+from service.sqlcheck.analysis.not_null import Variable, not_null_if_false, not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
 from service.sqlcheck.analysis.query_parts import conjuncts
 from service.sqlcheck.analysis.query_tree import Node, constant_integer, constant_text, is_null_constant, type_of, walk
@@ -173,3 +173,33 @@ def infer_window_function(inference: "Inference", scope: Scope, node: Node) -> N
         found = _of_rows(scope, node, name, [inference.expression(scope, each) for each in arguments[:1]])
         return found.in_another_row() if name in {"first_value", "last_value"} else found
     return UNKNOWN
+
+
+def infer_case(inference: "Inference", scope: Scope, node: Node) -> Nullability:
+    """Infer the nullability of CASE: each result is behind its conditions."""
+    found: list[Nullability] = []
+    passed: set[Variable] = set()
+    for when in node.args:
+        not_null = passed | not_null_if_true(scope, when.expr)
+        found.append(inference.expression_assuming(scope, not_null, when.result))
+        passed |= not_null_if_false(scope, when.expr)
+    if is_null_constant(node.defresult):
+        return attrs.evolve(null_if_any(found), known=False)
+    return null_if_any([*found, inference.expression_assuming(scope, passed, node.defresult)])
+
+
+def infer_subquery(inference: "Inference", scope: Scope, node: Node) -> Nullability:
+    """Infer the nullability of a subquery used as a value or in a condition."""
+    inner = scope.child(node.subselect)
+    match node.subLinkType:
+        case pg.EXISTS:
+            return NEVER
+        case pg.ARRAY:
+            return in_array(inference.columns(inner)[:1], makes_nested(scope, node))
+        case pg.EXPRESSION:
+            found = inference.columns(inner)[0]
+            return found if returns_at_least_one(inner, inference) else attrs.evolve(found, known=False)
+        case pg.ANY | pg.ALL:
+            return null_if_any([inference.expression(scope, node.testexpr), *inference.columns(inner)])
+        case _:
+            return UNKNOWN
