@@ -9,7 +9,7 @@ from pglast.parser import ParseError
 
 from service.migrate import after_comments
 from service.sqlcheck.analysis.parse_tree import Node, walk
-from service.sqlcheck.migrations.functions import FunctionSource, plpgsql_statements
+from service.sqlcheck.migrations.function_bodies import FunctionSource, plpgsql_statements
 from service.sqlcheck.migrations.lock_state import NO_READERS, WAITS, State
 from service.sqlcheck.migrations.schema import qualified, schema_and_name
 

@@ -18,7 +18,7 @@ from yoyo.migrations import read_sql_migration  # type: ignore[import-untyped]  
 
 from service.migrate import MigrationError, after_comments, load_migrations
 from service.sqlcheck.findings import Finding
-from service.sqlcheck.migrations.functions import read_functions
+from service.sqlcheck.migrations.function_bodies import read_functions
 from service.sqlcheck.migrations.lock_rules import check_step
 from service.sqlcheck.migrations.lock_state import WAITS, State, held_locks
 from service.sqlcheck.migrations.lock_step import Step, hides_statements
