@@ -13,7 +13,7 @@ from pglast import parse_sql
 from pglast.enums import CmdType, LockClauseStrength, OnConflictAction
 from pglast.parser import ParseError
 
-from service.sqlcheck import Constraint, Function, Node, Schema, Table, walk
+from service.sqlcheck import Constraint, Function, ParseNode, Schema, Table, walk_parsed
 
 TABLE_LOCKS = {
     "select": "ACCESS SHARE",
@@ -51,7 +51,7 @@ class Effect:
         return self.verb in {"insert", "update", "delete"}
 
 
-def effects(tree: Node, schema: Schema) -> list[Effect]:
+def effects(tree: ParseNode, schema: Schema) -> list[Effect]:
     """Return the effects of a statement: its own first, then the indirect ones."""
     found: dict[tuple[str, str, str], Effect] = {}
     for effect in _Effects(schema).of(tree):
@@ -60,7 +60,7 @@ def effects(tree: Node, schema: Schema) -> list[Effect]:
     return sorted(found.values(), key=lambda each: (bool(each.through), each.table, verbs.index(each.verb), each.rows))
 
 
-def functions(tree: Node, schema: Schema) -> list[Function]:
+def functions(tree: ParseNode, schema: Schema) -> list[Function]:
     """Return the functions of the schema that a statement calls, directly or indirectly."""
     seen: dict[str, Function] = {}
     waiting = [tree]
@@ -72,17 +72,17 @@ def functions(tree: Node, schema: Schema) -> list[Function]:
     return [seen[name] for name in sorted(seen)]
 
 
-def advisory_locks(tree: Node) -> list[str]:
+def advisory_locks(tree: ParseNode) -> list[str]:
     """Return the functions with which a statement takes advisory locks."""
     return sorted(name for name in _called(tree) if name.startswith(("pg_advisory_", "pg_try_advisory_")))
 
 
-def _called(tree: Node) -> set[str]:
+def _called(tree: ParseNode) -> set[str]:
     """Return the names of the functions that a statement calls directly."""
-    return {node.funcname[-1].sval for node in walk(tree) if type(node).__name__ == "FuncCall"}
+    return {node.funcname[-1].sval for node in walk_parsed(tree) if type(node).__name__ == "FuncCall"}
 
 
-def _parsed(text: str) -> list[Node]:
+def _parsed(text: str) -> list[ParseNode]:
     """Parse SQL; return nothing for other languages."""
     try:
         return [raw.stmt for raw in parse_sql(text)]
@@ -97,14 +97,14 @@ class _Effects:
         self._schema = schema
         self._cascaded: set[Constraint] = set()
 
-    def of(self, tree: Node) -> Iterator[Effect]:
+    def of(self, tree: ParseNode) -> Iterator[Effect]:
         yield from self._statement(tree, "")
         for function in functions(tree, self._schema):
             for each in _parsed(function.body):
                 yield from self._statement(each, f"{function.name}()")
 
-    def _statement(self, tree: Node, through: str) -> Iterator[Effect]:
-        nodes = walk(tree)
+    def _statement(self, tree: ParseNode, through: str) -> Iterator[Effect]:
+        nodes = walk_parsed(tree)
         known = {node.ctename for node in nodes if type(node).__name__ == "CommonTableExpr"}
         written: set[int] = set()
         for node in nodes:
@@ -122,7 +122,7 @@ class _Effects:
                 for clause in node.lockingClause or ():
                     yield from self._lock(node, clause, through)
 
-    def _find(self, relation: Node) -> Table | None:
+    def _find(self, relation: ParseNode) -> Table | None:
         return self._schema.table(relation.relname, relation.schemaname)
 
     def _read(self, table: Table | None, through: str) -> Iterator[Effect]:
@@ -132,8 +132,8 @@ class _Effects:
         for tree in _parsed(table.view) if table.kind == "view" else []:
             yield from self._statement(tree, through or table.name)
 
-    def _lock(self, select: Node, clause: Node, through: str) -> Iterator[Effect]:
-        sources = [node for node in walk(select.fromClause) if type(node).__name__ == "RangeVar"]
+    def _lock(self, select: ParseNode, clause: ParseNode, through: str) -> Iterator[Effect]:
+        sources = [node for node in walk_parsed(select.fromClause) if type(node).__name__ == "RangeVar"]
         wanted = {each.relname for each in clause.lockedRels or ()}
         for source in sources:
             name = source.alias.aliasname if source.alias else source.relname
@@ -162,7 +162,7 @@ class _Effects:
             yield from self._change(other, "delete", set(), constraint.name)
 
 
-def _verbs(node: Node) -> list[tuple[str, set[str]]]:
+def _verbs(node: ParseNode) -> list[tuple[str, set[str]]]:
     """Return the verbs of a statement, each with the columns that an update sets."""
     match type(node).__name__:
         case "InsertStmt":
@@ -182,5 +182,5 @@ def _verbs(node: Node) -> list[tuple[str, set[str]]]:
             return []
 
 
-def _names(targets: Node) -> set[str]:
+def _names(targets: ParseNode) -> set[str]:
     return {target.name for target in targets or ()}

@@ -5,7 +5,7 @@
 
 from service.sqlcheck.analysis.description import Describer, Description, ResultColumn
 from service.sqlcheck.analysis.nullability import Nullability
-from service.sqlcheck.analysis.parse_tree import Node, walk
+from service.sqlcheck.analysis.parse_tree import ParseNode, walk_parsed
 from service.sqlcheck.analysis.planner import Plan
 from service.sqlcheck.analysis.types import MULTIRANGE, RANGE, SHORT_TYPE_NAMES, Type, Types
 from service.sqlcheck.check import Progress, check_tree

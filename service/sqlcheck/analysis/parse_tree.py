@@ -10,8 +10,9 @@ from pglast.enums import SetOperation
 
 from service.postgres import Statement
 
-# A node of the parse tree. pglast declares each field as optional, even if PostgreSQL's grammar requires it.
-Node = Any
+# A node of the parse tree; `node_tree.Node` is one of the analysed query. pglast declares each field as optional, even
+# if PostgreSQL's grammar requires it.
+ParseNode = Any
 
 
 @attrs.frozen
@@ -19,7 +20,7 @@ class ParsedQuery:
     """A statement and its parse tree."""
 
     statement: Statement
-    tree: Node
+    tree: ParseNode
 
     @classmethod
     def read(cls, statement: Statement) -> "ParsedQuery":
@@ -31,17 +32,17 @@ class ParsedQuery:
         """The line on which the statement begins, after its header."""
         return first_line(self.statement.sql)
 
-    def line_of(self, node: Node) -> int:
+    def line_of(self, node: ParseNode) -> int:
         """Return the line of a node; the first of the statement if the parser records no location."""
         location = getattr(node, "location", None)
         return self.statement.sql.count("\n", 0, location) + 1 if location else self.line
 
     @cached_property
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[ParseNode]:
         """All nodes, in preorder."""
-        return walk(self.tree)
+        return walk_parsed(self.tree)
 
-    def targets(self) -> Sequence[Node]:
+    def targets(self) -> Sequence[ParseNode]:
         """Return the targets of the result's columns: of SELECT, or RETURNING; `*` is one for several columns."""
         tree = self.tree
         if isinstance(tree, ast.SelectStmt):
@@ -75,9 +76,9 @@ def first_line(text: str) -> int:
     return next((number for number, line in enumerate(lines, 1) if line and "-- " not in line), 1)
 
 
-def walk(tree: Node) -> list[Node]:
+def walk_parsed(tree: ParseNode) -> list[ParseNode]:
     """Return `tree` and every node below it, in preorder; faster than pglast's Visitor, which records ancestors."""
-    found: list[Node] = []
+    found: list[ParseNode] = []
     waiting = [tree]
     while waiting:
         node = waiting.pop()

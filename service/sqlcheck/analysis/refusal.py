@@ -9,7 +9,7 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
 from service.postgres import Statement
-from service.sqlcheck.analysis.parse_tree import first_line, walk
+from service.sqlcheck.analysis.parse_tree import first_line, walk_parsed
 from service.sqlcheck.findings import finding_at
 
 # In messages without a position, about writes to generated columns and to views.
@@ -65,7 +65,7 @@ def _cast_advice(message: str, statement: Statement, line: str) -> str:
 def _line_of_target(message: str, text: str) -> int:
     """Return the line on which a statement writes the column that a message names; otherwise its first line."""
     if named := QUOTED_COLUMN.search(message):
-        for node in walk(parse_sql(text)[0].stmt):
+        for node in walk_parsed(parse_sql(text)[0].stmt):
             if isinstance(node, ast.ResTarget) and node.name == named[1]:
                 return text.count("\n", 0, node.location) + 1
     return first_line(text)

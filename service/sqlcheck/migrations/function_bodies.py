@@ -8,7 +8,7 @@ import attrs
 import psycopg
 from pglast import parse_plpgsql, parse_sql
 
-from service.sqlcheck.analysis.parse_tree import Node
+from service.sqlcheck.analysis.parse_tree import ParseNode
 
 FUNCTIONS = """
     select
@@ -40,11 +40,11 @@ class BodyStatement:
 
     line: int
     text: str
-    tree: Node
+    tree: ParseNode
     variable: str = ""
     is_dynamic: bool = False
 
-    def trees(self) -> list[Node]:
+    def trees(self) -> list[ParseNode]:
         """Return its tree, and those of the constant text that it runs as SQL. Raises ParseError."""
         value = self.tree.targetList[0].val if self.is_dynamic else None
         text = getattr(getattr(value, "val", None), "sval", None)
@@ -69,7 +69,7 @@ class FunctionSource:
         found = parse_sql(self.source)
         return [BodyStatement(self.source.count("\n", 0, each.stmt_location) + 1, "", each.stmt) for each in found]
 
-    def trees(self) -> list[Node]:
+    def trees(self) -> list[ParseNode]:
         """Return the statements, or the definition if PostgreSQL keeps no text of the body. Raises ParseError."""
         if not self.source:
             return [each.stmt for each in parse_sql(self.definition)]

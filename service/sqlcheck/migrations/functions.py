@@ -10,7 +10,7 @@ from pglast.parser import ParseError
 from psycopg import sql
 
 from service.sqlcheck.analysis.catalogue import Catalogue
-from service.sqlcheck.analysis.parse_tree import Node, walk
+from service.sqlcheck.analysis.parse_tree import ParseNode, walk_parsed
 from service.sqlcheck.findings import Finding, Problem
 from service.sqlcheck.migrations.function_bodies import BodyStatement, FunctionSource, read_functions
 from service.sqlcheck.migrations.migration_files import MigrationFiles, Place
@@ -62,7 +62,7 @@ def _problems(
     types = function.variables() if function.is_plpgsql else {}
     safe = {name for name, kind in types.items() if kind in SAFE_TYPES}
     built = {each.variable for each in statements if each.variable and not _is_safe(each.tree, set(), safe)}
-    nodes = [(type(node).__name__, node) for each in statements for node in walk(each.tree)]
+    nodes = [(type(node).__name__, node) for each in statements for node in walk_parsed(each.tree)]
     created = {CREATED_NAME[kind](node) for kind, node in nodes if kind in CREATED_NAME}
     known = {*relations, *function.transition_tables, *created}
     changed = any(kind == "AlterTableStmt" for kind, _ in nodes)
@@ -79,8 +79,8 @@ def _problems(
             yield from _missing_columns(connection, function.name, statement, variables)
 
 
-def _check_tables(tree: Node, known: set[str], required: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
-    for node in walk(tree):
+def _check_tables(tree: ParseNode, known: set[str], required: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
+    for node in walk_parsed(tree):
         kind = type(node).__name__
         if kind == "RangeVar" and node.relname not in known:
             yield "refused", f" names {node.relname}, which does not exist"
@@ -109,7 +109,7 @@ def _missing_columns(
 
     Omits statements with records, whose columns depend on what is assigned to them. Other errors prove nothing.
     """
-    parts = [part for node in walk(statement.tree) if type(node).__name__ == "ColumnRef" for part in node.fields]
+    parts = [part for node in walk_parsed(statement.tree) if type(node).__name__ == "ColumnRef" for part in node.fields]
     names = {part.sval for part in parts if type(part).__name__ == "String"}
     used = sorted(names & variables.keys())
     if not all(variables[each] for each in used):
@@ -127,7 +127,7 @@ def _missing_columns(
         pass
 
 
-def _is_safe(tree: Node, built: set[str], safe: set[str]) -> bool:
+def _is_safe(tree: ParseNode, built: set[str], safe: set[str]) -> bool:
     """Return whether SQL contains no unquoted values.
 
     :param built: the variables with unsafe SQL
@@ -146,7 +146,7 @@ def _is_safe(tree: Node, built: set[str], safe: set[str]) -> bool:
             return kind not in {"A_Expr", "FuncCall"} or _is_quoted(value, safe)
 
 
-def _is_quoted(node: Node, safe: set[str]) -> bool:
+def _is_quoted(node: ParseNode, safe: set[str]) -> bool:
     """Return whether the text of an expression is constant, quoted, or needs no quotes."""
     match type(node).__name__:
         case "ColumnRef":
@@ -164,7 +164,7 @@ def _is_quoted(node: Node, safe: set[str]) -> bool:
             return kind == "A_Const"
 
 
-def _formats_quoted(arguments: Sequence[Node], safe: set[str]) -> bool:
+def _formats_quoted(arguments: Sequence[ParseNode], safe: set[str]) -> bool:
     """Return whether format() quotes its arguments, or those of `%s` need no quotes."""
     text = getattr(getattr(arguments[0], "val", None), "sval", None)
     places = [each for each in PLACEHOLDER.findall(text or "%*") if each[1] != "%"]

@@ -8,7 +8,7 @@ from pglast import parse_sql
 from pglast.parser import ParseError
 
 from service.migrate import after_comments
-from service.sqlcheck.analysis.parse_tree import Node, walk
+from service.sqlcheck.analysis.parse_tree import ParseNode, walk_parsed
 from service.sqlcheck.migrations.function_bodies import FunctionSource, plpgsql_statements
 from service.sqlcheck.migrations.lock_state import NO_READERS, WAITS, State
 from service.sqlcheck.migrations.schema import qualified, schema_and_name
@@ -35,7 +35,7 @@ class Step:
         oid, _ = self.before.tables.get(table, (0, 0))
         return oid in self.start.names and oid == self.after.tables.get(table, (0, 0))[0]
 
-    def name(self, table: Node) -> str:
+    def name(self, table: ParseNode) -> str:
         """Return the full name of a table in a statement."""
         visible = self.before.visible.get(table.relname, "")
         return qualified(table.schemaname, table.relname) if table.schemaname else visible
@@ -72,13 +72,13 @@ class Step:
         return [*filter(self.in_use, sorted(self.after.locks))]
 
     @cached_property
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[ParseNode]:
         """The nodes of the statement, or of those in a DO block, and of the functions that it calls."""
         found, waiting = [], [lambda: _parsed(self.statement)]
         functions = {each.name: each for each in self.functions}
         while waiting:
             try:
-                nodes = walk(tuple(waiting.pop()()))
+                nodes = walk_parsed(tuple(waiting.pop()()))
             except ParseError:
                 continue
             found += nodes
@@ -87,7 +87,7 @@ class Step:
         return found
 
 
-def _parsed(statement: str) -> list[Node]:
+def _parsed(statement: str) -> list[ParseNode]:
     """Parse a statement, or those in a DO block. Raises ParseError."""
     trees = [each.stmt for each in parse_sql(statement)]
     is_block = any(type(tree).__name__ == "DoStmt" for tree in trees)

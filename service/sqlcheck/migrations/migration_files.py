@@ -9,7 +9,7 @@ from pglast import parse_sql
 from pglast.parser import ParseError
 
 from service.migrate import after_comments, migration_files, migration_text
-from service.sqlcheck.analysis.parse_tree import Node, walk
+from service.sqlcheck.analysis.parse_tree import ParseNode, walk_parsed
 from service.sqlcheck.findings import Finding
 
 # `-- unread: ok user_model.created_at, pets."Note" (support reads them)`, in any migration.
@@ -99,11 +99,11 @@ def _parts(text: str) -> Iterator[tuple[Part, int]]:
         return
     for statement in statements:
         start = after_comments(text, statement.stmt_location or 0)
-        for node in walk(statement.stmt):
+        for node in walk_parsed(statement.stmt):
             yield from _created_by(node, start)
 
 
-def _created_by(node: Node, start: int) -> Iterator[tuple[Part, int]]:
+def _created_by(node: ParseNode, start: int) -> Iterator[tuple[Part, int]]:
     match type(node).__name__:
         case "CreateStmt":
             yield ("table", node.relation.relname), node.relation.location
@@ -129,8 +129,8 @@ def _created_by(node: Node, start: int) -> Iterator[tuple[Part, int]]:
             yield ("column", f"{node.relation.relname}.{node.newname}"), node.relation.location
 
 
-def _columns(table: str, elements: Node) -> Iterator[tuple[Part, int]]:
-    for node in walk(tuple(elements or ())):
+def _columns(table: str, elements: ParseNode) -> Iterator[tuple[Part, int]]:
+    for node in walk_parsed(tuple(elements or ())):
         kind = type(node).__name__
         if kind == "ColumnDef":
             yield ("column", f"{table}.{node.colname}"), node.location

@@ -5,7 +5,7 @@ from typing import Any
 
 from pglast.enums import A_Expr_Kind, BoolExprType, CmdType, MergeMatchKind, NullTestType, SubLinkType
 
-from service.sqlcheck.analysis.parse_tree import Node, walk
+from service.sqlcheck.analysis.parse_tree import ParseNode, walk_parsed
 from service.sqlcheck.migrations.lock_step import Step
 
 COPIES = {"InsertStmt", "CreateTableAsStmt"}
@@ -26,20 +26,22 @@ def find_whole_tables(step: Step) -> Iterator[tuple[str, str]]:
             yield "whole-table", f"{read[0]} is read {unreadable}: use another migration"
 
 
-def _tables_read(step: Step, node: Node) -> list[str]:
+def _tables_read(step: Step, node: ParseNode) -> list[str]:
     """Return the tables in use from which INSERT or CREATE TABLE AS copies rows."""
     source = node.selectStmt if type(node).__name__ == "InsertStmt" else None if node.into.skipData else node.query
-    return [*filter(step.in_use, (step.name(each) for each in walk(source) if type(each).__name__ == "RangeVar"))]
+    return [
+        *filter(step.in_use, (step.name(each) for each in walk_parsed(source) if type(each).__name__ == "RangeVar"))
+    ]
 
 
-def _changes_rows(node: Node) -> bool:
+def _changes_rows(node: ParseNode) -> bool:
     """Return whether a statement updates or deletes rows."""
     whens = getattr(node, "mergeWhenClauses", None) or ()
     changed = {each.commandType for each in whens} & {CmdType.CMD_UPDATE, CmdType.CMD_DELETE}
     return type(node).__name__ in {"UpdateStmt", "DeleteStmt"} or bool(changed)
 
 
-def _limits_rows(step: Step, node: Node) -> bool:
+def _limits_rows(step: Step, node: ParseNode) -> bool:
     """Return whether a condition limits the rows that a statement changes: a join with a table in use does not."""
     if type(node).__name__ == "MergeStmt":
         if any(each.matchKind == MergeMatchKind.MERGE_WHEN_NOT_MATCHED_BY_SOURCE for each in node.mergeWhenClauses):
@@ -58,9 +60,9 @@ def _parts(where: Any) -> Sequence[Any]:  # noqa: ANN401 - a node, or None
     return where.args if is_and else [where]
 
 
-def _picks(step: Step, sources: Sequence[Node]) -> bool:
+def _picks(step: Step, sources: Sequence[ParseNode]) -> bool:
     """Return whether joined tables and subqueries have fewer rows than tables in use, or than groups of their rows."""
-    nodes = walk(tuple(sources))
+    nodes = walk_parsed(tuple(sources))
     defined = {each.ctename for each in nodes if type(each).__name__ == "CommonTableExpr"}
     tables = [each for each in nodes if type(each).__name__ == "RangeVar" and each.relname not in defined]
     wheres = [getattr(each, "whereClause", None) or getattr(each, "quals", None) for each in nodes]
@@ -82,7 +84,7 @@ def _is_limit(step: Step, part: Any, filled: set[str], *, joined: bool) -> bool:
         return bool(part.subselect.groupClause) or _picks(step, [part.subselect])
     columns = [
         [getattr(field, "sval", "*") for field in each.fields]
-        for each in walk(part)
+        for each in walk_parsed(part)
         if type(each).__name__ == "ColumnRef"
     ]
     is_null = getattr(part, "nulltesttype", None) == NullTestType.IS_NULL

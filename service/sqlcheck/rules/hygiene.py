@@ -7,7 +7,7 @@ from pglast.enums import SubLinkType
 
 from service.postgres import Cardinality
 from service.sqlcheck.analysis.description import QUERIES, Description
-from service.sqlcheck.analysis.parse_tree import Node, ParsedQuery, walk
+from service.sqlcheck.analysis.parse_tree import ParsedQuery, ParseNode, walk_parsed
 from service.sqlcheck.findings import Problem
 
 # Statements that change the state of the session; pooled connections are reused without a reset.
@@ -48,9 +48,9 @@ def check_hygiene(description: Description) -> Iterator[Problem]:
     yield from _check_replica_marker(parsed, description.catalogue.volatile_names)
 
 
-def connection_state(tree: Node) -> Iterator[tuple[Node, str]]:
+def connection_state(tree: ParseNode) -> Iterator[tuple[ParseNode, str]]:
     """Yield the nodes of a statement that change the state of the session, and their names."""
-    for node in walk(tree):
+    for node in walk_parsed(tree):
         kind = type(node).__name__
         # SET LOCAL has no effect outside a transaction.
         if kind in STATE_STATEMENTS and not getattr(node, "is_local", False):
@@ -63,14 +63,14 @@ def connection_state(tree: Node) -> Iterator[tuple[Node, str]]:
                 yield node, f"{name}()"
 
 
-def _is_local(call: Node) -> bool:
+def _is_local(call: ParseNode) -> bool:
     """Return whether a call is ``set_config(…, …, true)``, whose effect ends with the statement."""
     last = call.args[-1] if call.args else None
     value = getattr(last, "arg", last)  # of `is_local => true`
     return call.funcname[-1].sval == "set_config" and bool(getattr(getattr(value, "val", None), "boolval", False))
 
 
-def _is_star(node: Node) -> bool:
+def _is_star(node: ParseNode) -> bool:
     """Return whether a node is ``*``, ``pets.*`` or ``(f()).*``."""
     parts = getattr(node, "fields", None) or getattr(node, "indirection", None) or ()
     return any(type(part).__name__ == "A_Star" for part in parts)
@@ -88,7 +88,7 @@ def _check_replica_marker(parsed: ParsedQuery, volatile: Collection[str]) -> Ite
                 yield "replica", parsed.line_of(node), f"'replica: ok' is for queries that only read, but {what}"
 
 
-def _what_writes(node: Node, volatile: Collection[str]) -> str:
+def _what_writes(node: ParseNode, volatile: Collection[str]) -> str:
     """Return why a node is not read-only, as a clause; an empty string if it is."""
     kind = type(node).__name__
     if kind in WRITES:

@@ -10,7 +10,7 @@ from pglast import ast
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Description
-from service.sqlcheck.analysis.parse_tree import ParsedQuery, walk
+from service.sqlcheck.analysis.parse_tree import ParsedQuery, walk_parsed
 from service.sqlcheck.analysis.query_parts import conjuncts, joined_relations
 from service.sqlcheck.analysis.query_tree import Node
 from service.sqlcheck.analysis.scope import Scope
@@ -67,7 +67,7 @@ def _insert_sources(parsed: ParsedQuery) -> Iterator[Any]:
     """
     for node in parsed.nodes:
         if isinstance(node, ast.InsertStmt):
-            inside = walk(getattr(node.selectStmt, "fromClause", None) or ())
+            inside = walk_parsed(getattr(node.selectStmt, "fromClause", None) or ())
             yield from (each for each in inside if isinstance(each, ast.RangeVar))
 
 
