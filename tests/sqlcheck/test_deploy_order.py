@@ -72,6 +72,19 @@ def test_new_required_column_is_found(released: Copy, database_url: str) -> None
     ) in done.stdout
 
 
+def test_function_that_becomes_volatile_breaks_a_query_of_replicas(released: Copy, database_url: str) -> None:
+    function = "create or replace function shown(text) returns text language sql {} as 'select $1';"
+    released.write_migration("9998_show", f"-- depends: {CREATE_KITES}\n{function.format('stable')}")
+    released.edit(SESSIONS, "    user_agent,\n", "    shown(user_agent) as user_agent,\n")
+    commit(released.root)
+    migrate(released, function.format("volatile"))
+
+    found = check(released, database_url, "HEAD").stdout
+
+    sentence = "as of HEAD, on the new schema: 'replica: ok' is for queries that only read, but shown() is volatile"
+    assert f"{sentence} [deploy-order]" in found
+
+
 def test_edited_migration_is_found(released: Copy, database_url: str) -> None:
     released.edit("migrations/0002_create_login_session.sql", "varchar(255)", "varchar(300)")
 
