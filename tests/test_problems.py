@@ -11,6 +11,7 @@ import pytest
 from service.app import MAX_BODY_BYTES
 from service.auth.problems import InvalidGrant
 from service.http.database_problems import problem_from_postgres
+from service.postgres import SQL
 from service.problems import (
     PROBLEM_BY_CONSTRAINT,
     PROBLEM_BY_REFERENCE,
@@ -32,6 +33,7 @@ from tests.support import api
 from tests.support.problems import KINDS
 
 RAISE = "do $$ begin raise {} using {}; end $$"
+DELETE = re.compile(r"\bdelete\s+(?:/\*.*?\*/\s+)?from\s+(\w+)", re.IGNORECASE)
 DOCUMENTATION = Path(__file__).parent.parent / "docs" / "problems.md"
 
 
@@ -150,9 +152,55 @@ async def test_every_key_that_a_request_can_violate_is_mapped(connection: asyncp
     )
 
     unmapped = {row["name"] for row in rows} - PROBLEM_BY_CONSTRAINT.keys() - PROBLEM_BY_REFERENCE.keys()
-    assert unmapped - api.NEVER_VIOLATED == set(), (
-        "list these in the `constraints` of a Problem, or in NEVER_VIOLATED of tests/support/api.py"
+    missing = sorted(unmapped - api.NEVER_VIOLATED)
+    assert not missing, (
+        f"list these in the `constraints` of a Problem, or in NEVER_VIOLATED of tests/support/api.py: {missing}"
     )
+
+
+async def keeping_keys(connection: asyncpg.Connection) -> set[str]:
+    """Return the foreign keys by which a row keeps another one that a query deletes, itself or by a cascade."""
+    rows = await connection.fetch(
+        """
+        with recursive deleted (relation) as (
+            select to_regclass(name)::oid from unnest($1::text[]) as name
+            union
+            select k.conrelid from pg_constraint as k
+            inner join deleted on k.confrelid = deleted.relation
+            where k.contype = 'f' and k.confdeltype = 'c'
+        )
+
+        select k.conname as name
+        from pg_constraint as k
+        inner join deleted on k.confrelid = deleted.relation
+        where k.contype = 'f' and k.conparentid = 0 and k.confdeltype in ('a', 'r')
+        """,
+        [table for path in SQL.glob("*/*.sql") for table in DELETE.findall(path.read_text("utf-8"))],
+    )
+    return {row["name"] for row in rows}
+
+
+async def test_every_key_that_keeps_a_row_is_mapped(connection: asyncpg.Connection) -> None:
+    missing = sorted(await keeping_keys(connection) - PROBLEM_BY_REFERENCE.keys() - api.NEVER_VIOLATED)
+
+    assert not missing, (
+        "write `on delete cascade`, or list these in the `still_referenced` of a Problem, or in NEVER_VIOLATED of "
+        f"tests/support/api.py: {missing}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reference", "is_kept"),
+    [("user_model", True), ("shelves", True), ("user_model on delete cascade", False)],
+    ids=["of an account", "of a row that is deleted with its account", "cascading"],
+)
+async def test_key_without_cascade_keeps_a_row(
+    connection: asyncpg.Connection, reference: str, *, is_kept: bool
+) -> None:
+    await connection.execute("create table shelves (id uuid primary key references user_model on delete cascade)")
+    await connection.execute(f"create table notes (user_id uuid constraint notes_user_id_fkey references {reference})")
+
+    assert ("notes_user_id_fkey" in await keeping_keys(connection)) is is_kept
 
 
 @pytest.mark.parametrize(

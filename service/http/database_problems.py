@@ -50,6 +50,14 @@ REFUSALS = (
 UNSTORABLE_CHARACTER = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
 # Ends the context of an error about the value of a parameter, such as a label that an enum lacks.
 PARAMETER = re.compile(r"\$\d+$")
+# A text that PostgreSQL cannot read as a value of a type, or that a function such as timezone() does not know.
+REFUSED_TEXT = (
+    asyncpg.InvalidTextRepresentationError,
+    asyncpg.InvalidDatetimeFormatError,
+    asyncpg.InvalidParameterValueError,
+)
+# From the first quotation mark of a message to the last; the text between them can contain others.
+QUOTED_TEXT = re.compile(f"{QUOTATION_MARK.pattern}(.*){QUOTATION_MARK.pattern}", re.DOTALL)
 # The limit in PostgreSQL's message, which can be in any language (lc_messages).
 MAX_CHARACTERS = re.compile(r"\w\((?P<limit>\d+)\)")
 
@@ -143,7 +151,7 @@ def _problem_of_fields(error: asyncpg.PostgresError, fields: "list[Field]") -> I
 
     A CHECK constraint names its column: ``<table>_<column>_…``, PostgreSQL's own convention. Which element of a list it
     rejected is unknown: the list is named. The error for a text that is too long gives only the limit; every text that
-    exceeds it is listed, as is every text that contains NUL, or that is the label which an enum lacks.
+    exceeds it is listed, as is every text that contains NUL, or that PostgreSQL's message quotes.
     """
     if isinstance(error, asyncpg.CheckViolationError):
         table, constraint = _violated_constraint(error)
@@ -157,9 +165,11 @@ def _problem_of_fields(error: asyncpg.PostgresError, fields: "list[Field]") -> I
         texts = [field for field in fields if isinstance(field.value, str)]
         pointers = [field.pointer for field in texts if len(field.value) > limit]
         detail = f"has more than {limit} characters"
-    elif isinstance(error, asyncpg.InvalidTextRepresentationError) and PARAMETER.search(error.context or ""):
-        label = QUOTATION_MARK.split(_message(error))[-2:][0].strip()  # the last quoted text
-        pointers = [field.pointer for field in fields if field.value == label]
+    elif isinstance(error, REFUSED_TEXT):
+        quoted = QUOTED_TEXT.search(str(error.args[0]))
+        # The whole, or what follows the quoted name of the type.
+        refused = {quoted[1].strip(), QUOTATION_MARK.split(quoted[1])[-1].strip()} if quoted else set()
+        pointers = [each.pointer for each in fields if isinstance(each.value, str) and each.value.strip() in refused]
         detail = "is not an allowed value"
     elif isinstance(error, UNSTORABLE_CHARACTER):
         pointers = [field.pointer for field in fields if isinstance(field.value, str) and "\0" in field.value]

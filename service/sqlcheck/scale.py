@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import attrs
@@ -38,6 +39,8 @@ FOREIGN_KEYS = """
     from pg_constraint where contype = 'f' and conparentid = 0 -- those of partitions follow
 """
 FILLED = re.compile(r"\binsert into ([\w.]+)", re.IGNORECASE)
+# Characters of a DETAIL, which can be a whole row.
+MAX_DETAIL = 200
 DROP, ADD = sql.SQL("alter table {} drop constraint {}"), sql.SQL("alter table {} add constraint {} {}")
 PREPARE = sql.SQL("prepare measured {} as {}")
 RUN = sql.SQL("explain (analyze, buffers, format json) execute measured {}")  # buffers: the default only since 18
@@ -49,11 +52,17 @@ class SeedError(OperatorError):
     def __init__(self, path: Path, line: int, error: Exception) -> None:
         """Name the file and the line."""
         if isinstance(error, psycopg.Error):
-            sentence = f"PostgreSQL says: {error.diag.message_primary}"
+            sentence = _complaint(error)
         else:
             sentence = f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
         self.finding = Finding(path.as_posix(), line, sentence, "scale")
         super().__init__(str(self.finding))
+
+
+def _complaint(error: psycopg.Error) -> str:
+    """Return what PostgreSQL says, with the DETAIL, which alone names a duplicate key; the rows are invented."""
+    detail = shorten(error.diag.message_detail or "", MAX_DETAIL).rstrip(".")
+    return f"PostgreSQL says: {error.diag.message_primary}" + (f" ({detail})" if detail else "")
 
 
 @attrs.frozen
@@ -155,7 +164,7 @@ def _measure_query(
     try:
         plan = _run(description, connection, [arguments[name] if name else None for name in names])
     except psycopg.Error as error:
-        sentence = f"with the arguments of {seed_path(statement)}, PostgreSQL says: {error.diag.message_primary}"
+        sentence = f"with the arguments of {seed_path(statement)}, {_complaint(error)}"
         return Measurement(statement.name, None, [finding_at(statement, description.parsed.line, sentence, "scale")])
     problem = _problem(plan)
     problems = [("scale", description.parsed.line, problem)] if problem else []

@@ -149,13 +149,44 @@ def test_alias_of_a_variable_is_no_column(migrated: Migrated) -> None:
     assert migrated.check(in_plpgsql("raise notice '%', other;", "other alias for condition;")) == ""
 
 
-def test_columns_of_a_trigger_row_are_not_checked(migrated: Migrated) -> None:
+def test_columns_of_the_row_are_unknown_without_a_trigger(migrated: Migrated) -> None:
     function = (
         "create function f() returns trigger language plpgsql as $$"
         " begin new.size := tg_op; perform to_json(old), new.size from toys; return new; end $$;"
     )
 
     assert migrated.check(TOYS + function) == ""
+
+
+TRIGGER = "create trigger f before update on {} for each row execute function f();\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "body"),
+    [
+        (3, "new.size", "new.size := 1;"),
+        (3, "old.size", "if OLD.Size = 1 then return null; end if;"),
+        (4, "new.size", "update toys set note = 'a'\n    where id = new.size;"),
+        (3, "new.size", "select 1 into new.size;"),
+    ],
+)
+def test_column_that_a_trigger_row_lacks_is_found(migrated: Migrated, line: int, field: str, body: str) -> None:
+    function = (
+        f"create function f() returns trigger language plpgsql as $$ begin\n    {body}\n    return new; end $$;\n"
+    )
+
+    assert migrated.check(TOYS + function + TRIGGER.format("toys")) == (
+        f"{line}: f() names {field}, but no table whose trigger calls it has this column [refused]"
+    )
+
+
+@pytest.mark.parametrize("body", ["new.note := old.name;", "new.size := 1;", "perform new.tableoid;"])
+def test_column_of_one_of_the_trigger_rows_is_accepted(migrated: Migrated, body: str) -> None:
+    """A function of several triggers can ask for the name of the table."""
+    function = f"create function f() returns trigger language plpgsql as $$ begin {body} return new; end $$;"
+    boxes = "create table boxes (size integer);"
+
+    assert migrated.check(TOYS + boxes + function + TRIGGER.format("toys") + TRIGGER.format("boxes")) == ""
 
 
 def test_sql_function_without_its_table_is_found(migrated: Migrated) -> None:

@@ -60,7 +60,7 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
                 "create table toys (\n    m bigint, constraint toys_maker_fkey foreign key (m) references makers\n);\n"
                 "create index toys_m on toys (m) where m > 1;"
             ),
-            f"7: no index of toys {FOREIGN_KEY}",
+            f"7: no index of toys {FOREIGN_KEY}".replace("_fkey:", "_fkey and has all rows, unlike toys_m:"),
         ),
         (
             "create table toys (maker bigint references makers);\ncreate index toys_m on toys (lower('a'), maker);",

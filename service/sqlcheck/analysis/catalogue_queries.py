@@ -4,11 +4,19 @@ from psycopg import sql
 
 # A column is not null if it is declared so, or by a CHECK, and existing rows were checked, in each child table, too.
 # The declaration of a foreign table is not checked; that of a domain does not exclude the null of an outer join or an
-# empty subquery.
+# empty subquery. The first and the last condition that AND connects are read, too: pg_get_expr() adds parentheses to
+# each, so `(` before the first one and `)` after the last one are those of the whole CHECK.
 COLUMNS = """
-    with recursive conditions (relation, number, condition, tree) as (
-        select conrelid, conkey[1], pg_get_expr(conbin, conrelid), conbin::text from pg_constraint
-        where contype = 'c' and convalidated and cardinality(conkey) = 1
+    with recursive conditions (relation, condition, tree) as (
+        select conrelid, condition, conbin::text
+        from pg_constraint
+        cross join pg_get_expr(conbin, conrelid) as whole
+        cross join unnest(array[
+            whole,
+            substring(whole from '^\\((\\(.*? NULL\\)) AND '),
+            substring(whole from ' AND (\\([^()]*(\\([^()]*\\))? IS (NOT )?NULL\\))\\)$')
+        ]) as condition
+        where contype = 'c' and convalidated
     ),
     own as (
         select
@@ -19,16 +27,16 @@ COLUMNS = """
                 select from pg_constraint as k
                 where k.conrelid = c.oid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]
             ) or exists (
-                select from conditions where relation = c.oid and number = a.attnum
-                    and condition = format('(%I IS NOT NULL)', a.attname)
+                select from conditions where relation = c.oid and condition = format('(%I IS NOT NULL)', a.attname)
             )) as checked,
             c.relkind in ('r', 'p') and exists (
-                select from conditions where relation = c.oid and number = a.attnum
+                select from conditions where relation = c.oid
                     and starts_with(condition, format('(array_position(%I, NULL::', a.attname))
                     and condition ~ '^[^,]*, NULL::[^,()]+\\) IS NULL\\)$'
-                    and starts_with(tree, '{NULLTEST :arg {FUNCEXPR :funcid ' || (
-                        select oid from pg_proc where proname = 'array_position' and pronargs = 2 and oid < 16384
-                    ) || ' ')
+                    and not exists (
+                        select from pg_proc where proname = 'array_position' and oid >= 16384
+                            and strpos(tree, format(':funcid %s ', oid)) > 0
+                    )
             ) as elements_checked
         from pg_attribute as a
         inner join pg_class as c on c.oid = a.attrelid

@@ -16,6 +16,10 @@ FUNCTIONS = """
         p.prosecdef and not coalesce(p.proconfig::text, '') ~ '[{,"]search_path=',
         array(
             select unnest(array[t.tgoldtable, t.tgnewtable])::text from pg_trigger as t where t.tgfoid = p.oid
+        ),
+        array(
+            select a.attname::text from pg_trigger as t inner join pg_attribute as a on a.attrelid = t.tgrelid
+            where t.tgfoid = p.oid and not a.attisdropped
         )
     from pg_proc as p inner join pg_language as l on l.oid = p.prolang
     where p.oid >= 16384 and p.prokind in ('f', 'p') and l.lanname in ('sql', 'plpgsql') and not exists (
@@ -29,6 +33,8 @@ DYNAMIC_SQL = {
     ("PLpgSQL_stmt_return_query", "dynquery"),
     ("PLpgSQL_stmt_open", "dynquery"),
 }
+# The first two variables of a trigger function.
+TRIGGER_ROWS = ("new", "old")
 ASSIGNED = re.compile(r'\s*(?P<variable>"?\w+"?)(\[[^\]]*\]|[^=:\[])*:?=')
 # Removed before parsing: the name of a table means the same without it, but with it, pglast sees a scalar.
 ROW_TYPE = re.compile(r"%rowtype\b", re.IGNORECASE)
@@ -61,6 +67,8 @@ class FunctionSource:
     definition: str
     lacks_search_path: bool
     transition_tables: list[str]
+    trigger_columns: list[str]
+    """The columns of all tables whose triggers call it."""
 
     def statements(self) -> list[BodyStatement]:
         """Parse the body. Raises ParseError."""
@@ -87,6 +95,19 @@ class FunctionSource:
             name = variable.get("refname", "")
             found[name] = kind if found.get(name, kind) == kind else ""
         return found
+
+    def missing_fields(self) -> Iterator[tuple[int, str]]:
+        """Yield each field of `new` and `old` that no table of its triggers has, after its line in the body."""
+        if not self.trigger_columns:
+            return
+        [parsed] = _parse_plpgsql(self.definition)
+        for datum in parsed["PLpgSQL_function"]["datums"]:
+            field = datum.get("PLpgSQL_recfield", {})
+            name, record = field.get("fieldname"), field.get("recparentno", 0)
+            if name and record < len(TRIGGER_ROWS) and name not in self.trigger_columns:
+                text = f"{TRIGGER_ROWS[record]}.{name}"
+                before = re.split(re.escape(text), self.source, maxsplit=1, flags=re.IGNORECASE)[0]
+                yield before.count("\n") + 1, text
 
 
 def read_functions(connection: psycopg.Connection[Any]) -> list[FunctionSource]:

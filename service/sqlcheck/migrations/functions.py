@@ -62,6 +62,8 @@ def _problems(
     types = function.variables() if function.is_plpgsql else {}
     safe = {name for name, kind in types.items() if kind in SAFE_TYPES}
     built = {each.variable for each in statements if each.variable and not _is_safe(each.tree, set(), safe)}
+    for line, field in function.missing_fields():
+        yield "refused", line, f" names {field}, but no table whose trigger calls it has this column"
     nodes = [(type(node).__name__, node) for each in statements for node in walk_parsed(each.tree)]
     created = {CREATED_NAME[kind](node) for kind, node in nodes if kind in CREATED_NAME}
     known = {*relations, *function.transition_tables, *created}

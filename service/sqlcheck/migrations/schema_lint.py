@@ -133,16 +133,21 @@ def _check_foreign_keys(table: Table, files: MigrationFiles) -> Iterator[Finding
             name = table.relation
             place = files.places.get(("index", key.name)) or files.place_of("column", f"{name}.{key.columns[0]}")
             why = "deleting a row that it references scans the whole table"
-            sentence = f"no index of {name} begins with the columns of {key.name}: {why}"
+            partial = next((each.name for each in table.indexes if " WHERE " in each.method and _begins(each, key)), "")
+            but = f" and has all rows, unlike {partial}" if partial else ""
+            sentence = f"no index of {name} begins with the columns of {key.name}{but}: {why}"
             yield from files.find("foreign-key-index", "table", key.name, sentence, place)
+
+
+def _begins(index: Index, key: Constraint) -> bool:
+    return {*index.columns[: len(key.columns)]} == {*key.columns}
 
 
 def _serves(index: Index, key: Constraint) -> bool:
     """Return whether PostgreSQL can find the rows of a foreign key by an index; the order of its columns is free."""
-    begins = {*index.columns[: len(key.columns)]} == {*key.columns}
     condition = index.method.partition(" WHERE ")[2]
     first = index.method.partition("(")[2].startswith(key.columns[0])
-    return begins and (index.plain or (first and condition in {"", f"({key.columns[0]} IS NOT NULL)"}))
+    return _begins(index, key) and (index.plain or (first and condition in {"", f"({key.columns[0]} IS NOT NULL)"}))
 
 
 def _find_unread(

@@ -39,6 +39,9 @@ select array(select array(select note from maker)), array(select (select array[t
 -- never, never, who knows, who knows, who knows, who knows
 select tags, words, late, either, other, days from listed;
 
+-- never, never, who knows, who knows
+select short, full_, loose, months from listed;
+
 -- who knows
 select tags from plain;
 

@@ -181,7 +181,14 @@ create table listed (
     id integer primary key, tags text[] not null check (array_position(tags, null) is null),
     words varchar(9)[] check (array_position(words, null) is null), late text[] check (array_position(late, null, 2) is null),
     either text[] check (array_position(either, null) is null or id > 1), other text[] check (array_position(tags, null) is null),
-    days date[] check (array_position(days, null) is null)
+    days date[] check (array_position(days, null) is null),
+    short text[] not null check (cardinality(short) < 9 and array_position(short, null) is null),
+    full_ text[] not null check (array_position(full_, null) is null and full_ <> '{}' and id > 0),
+    loose text[] check (id > 1 or cardinality(loose) < 9 and array_position(loose, null) is null),
+    months date[] check (cardinality(months) < 9 and array_position(months, null) is null),
+    first integer, last integer, another integer check (another is null or (id > 1 and another is not null)),
+    check (first is not null and id > 0 and last is not null),
+    check (not (id < 0 and another is not null)), check ((first is not null and id > 0) is not false)
 );
 create table leader (is_one boolean not null unique check (is_one is true), node integer not null);
 create table voter (is_one boolean not null unique check ((not is_one) is true), node integer not null);

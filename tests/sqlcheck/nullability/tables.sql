@@ -47,3 +47,6 @@ select told, "Doubted", "Mine", few from assured;
 
 -- itself
 select told from loose;
+
+-- never, never, itself
+select l.first, l.last, l.another from listed as l;
