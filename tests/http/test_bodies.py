@@ -210,3 +210,17 @@ def test_described_part_keeps_its_examples(document: dict[str, Any]) -> None:
     field = document["components"]["schemas"]["Kite"]["properties"]["towed_by"]
 
     assert field == {"allOf": [PLANE_SCHEMA], "description": "a plane"}
+
+
+async def test_raw_body_is_there_beside_the_decoded_one() -> None:
+    """A signature is that of the bytes, which spaces and the order of fields change."""
+
+    @post("/planes")
+    async def receive_plane(request: ServiceRequest, data: JSONBody[Plane]) -> JSONResponse[list[str]]:
+        return JSONResponse([(await request.body()).decode(), str(data.name)])
+
+    sent = '{"type": "Plane",  "name": "wing"}'
+    async with service_client(small_application([receive_plane])) as client:
+        response = await client.post("/planes", content=sent, headers={"Content-Type": "application/json"})
+
+    assert response.json() == [sent, "wing"]
