@@ -36,6 +36,7 @@ EXAMPLE_BY_FORMAT: dict[str, object] = {
     "time-local": "12:00:00",
     "decimal": "12.50",
     "duration": "PT1H",
+    "base64": "aGVsbG8=",
 }
 
 
@@ -234,7 +235,7 @@ def example(name: str, schema: Mapping[str, Any]) -> object:
     match schema:
         case {"oneOf": [first, *_], **rules}:  # rules that Litestar puts beside the types
             return example(name, {**rules, **first})
-        case {"format": str(kind)} if kind in EXAMPLE_BY_FORMAT:
+        case {"format": str(kind)} | {"contentEncoding": str(kind)} if kind in EXAMPLE_BY_FORMAT:
             return EXAMPLE_BY_FORMAT[kind]
         case {"enum": [value, *_]} | {"const": value}:
             return value

@@ -46,14 +46,17 @@ class BodySchemas(OpenAPISchemaPlugin):
 
 
 class TextSchemas(OpenAPISchemaPlugin):
-    """Documents the format of a time of day and a Decimal: for Litestar, they are a duration and any text."""
+    """Documents the text of a time of day, a Decimal and bytes: for Litestar, they are a duration and any text."""
 
     @override
     def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
-        return field_definition.type_ in FORMATS
+        # Bytes without a name are the whole content of a response, which is not encoded.
+        return field_definition.type_ in FORMATS or (field_definition.type_ is bytes and bool(field_definition.name))
 
     @override
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
+        if field_definition.type_ is bytes:
+            return Schema(type=OpenAPIType.STRING, content_encoding="base64")
         kind: Any = FORMATS[field_definition.type_]  # Litestar knows no such format
         return Schema(type=OpenAPIType.STRING, format=kind)
 

@@ -212,6 +212,28 @@ def test_described_part_keeps_its_examples(document: dict[str, Any]) -> None:
     assert field == {"allOf": [PLANE_SCHEMA], "description": "a plane"}
 
 
+class File(msgspec.Struct):
+    """A body with bytes."""
+
+    content: bytes
+    seal: bytes | None = None
+
+
+async def test_bytes_are_documented_as_base64() -> None:
+    @post("/files")
+    async def add_file(request: ServiceRequest, data: JSONBody[File]) -> JSONResponse[str]:
+        return JSONResponse(f"{request.method} {data.content.decode()}")
+
+    app = small_application([add_file])
+    properties = openapi_document(app)["components"]["schemas"]["File"]["properties"]
+    async with service_client(app) as client:
+        [example] = properties["content"]["examples"]
+        response = await client.post("/files", json={"content": example})
+
+    assert {properties["content"]["contentEncoding"], properties["seal"]["oneOf"][0]["contentEncoding"]} == {"base64"}
+    assert response.json() == "POST hello"
+
+
 async def test_raw_body_is_there_beside_the_decoded_one() -> None:
     """A signature is that of the bytes, which spaces and the order of fields change."""
 
