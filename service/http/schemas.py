@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import time
 from decimal import Decimal
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -84,7 +85,8 @@ class MetaSchemas(OpenAPISchemaPlugin):
         for meta in _metas(field_definition):
             for rule, keyword in keywords.items():
                 if (value := getattr(meta, rule)) is not None:
-                    setattr(schema, keyword, value)
+                    is_encoded = field_definition.type_ is bytes  # three bytes are four characters of base64
+                    setattr(schema, keyword, ceil(value / 3) * 4 if is_encoded else value)
             for keyword, value in (meta.extra_json_schema or {}).get("extra", {}).items():  # as Litestar reads it
                 setattr(schema, keyword, value)
             schema.description = schema.description or meta.description

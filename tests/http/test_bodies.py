@@ -217,6 +217,7 @@ class File(msgspec.Struct):
 
     content: bytes
     seal: bytes | None = None
+    digest: Annotated[bytes, msgspec.Meta(min_length=5, max_length=32)] = b"hello"
 
 
 async def test_bytes_are_documented_as_base64() -> None:
@@ -232,6 +233,16 @@ async def test_bytes_are_documented_as_base64() -> None:
 
     assert {properties["content"]["contentEncoding"], properties["seal"]["oneOf"][0]["contentEncoding"]} == {"base64"}
     assert response.json() == "POST hello"
+
+
+def test_limits_of_bytes_are_documented_as_those_of_their_text() -> None:
+    @post("/files")
+    async def add_file(request: ServiceRequest, data: JSONBody[File]) -> JSONResponse[str]:
+        return JSONResponse(f"{request.method} {data}")
+
+    digest = openapi_document(small_application([add_file]))["components"]["schemas"]["File"]["properties"]["digest"]
+
+    assert (digest["minLength"], digest["maxLength"], digest["contentEncoding"]) == (8, 44, "base64")
 
 
 async def test_raw_body_is_there_beside_the_decoded_one() -> None:
