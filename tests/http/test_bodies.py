@@ -235,7 +235,7 @@ async def test_bytes_are_documented_as_base64() -> None:
     assert response.json() == "POST hello"
 
 
-def test_limits_of_bytes_are_documented_as_those_of_their_text() -> None:
+def test_documented_limits_of_bytes_count_base64() -> None:
     @post("/files")
     async def add_file(request: ServiceRequest, data: JSONBody[File]) -> JSONResponse[str]:
         return JSONResponse(f"{request.method} {data}")

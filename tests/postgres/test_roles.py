@@ -163,7 +163,7 @@ def test_reader_writes_nothing(url: str, statement: str) -> None:
     assert refused(url, READER, statement)
 
 
-def test_reader_cannot_call_a_procedure_that_is_revoked_from_public(url: str) -> None:
+def test_reader_cannot_call_revoked_procedure(url: str) -> None:
     with psycopg.connect(as_role(url, OWNER)) as connection:
         connection.execute("create procedure clear() language sql security definer as 'delete from login_session'")
         connection.execute("revoke execute on procedure clear() from public")

@@ -201,7 +201,7 @@ def test_worker_that_is_just_starting_is_left_out(measured: ServiceWithMetrics) 
     assert measured["service_workers"] == 1
 
 
-def test_release_that_counts_more_per_route_has_its_own_file(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_counts_per_route_use_another_file(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would erase the numbers in the file of an earlier release, which is shorter."""
     recorder.start(directory, [], [])
     monkeypatch.setattr(metrics, "ROUTE_SIZE", metrics.ROUTE_SIZE + 1)

@@ -7,6 +7,6 @@ of one SELECT), nullability, assumptions, nullability_inference, expression_null
 total_functions (columns that can be null), max_rows and min_rows (how many rows a query returns), session_need (whether
 it returns none after the session has ended), nested_arrays (arrays of arrays), json_shape (the JSON that it builds).
 
-A new rule about nulls belongs into total_functions if it is about a function, into not_null if it is about a condition,
-and otherwise into `NullabilityInference.expression`; its cases, into tests/sqlcheck/nullability/.
+A new rule about nulls belongs in total_functions if it is about a function, in not_null if it is about a condition,
+and otherwise in `NullabilityInference.expression`. Its test cases belong in tests/sqlcheck/nullability/.
 """

@@ -10,7 +10,7 @@ from pglast.enums import SetOperation
 
 from service.postgres import Statement
 
-# A node of the parse tree; `node_tree.Node` is one of the analysed query. pglast declares each field as optional, even
+# A node of the parse tree; `query_tree.Node` is one of the analysed query. pglast declares each field as optional, even
 # if PostgreSQL's grammar requires it.
 ParseNode = Any
 

@@ -1,6 +1,6 @@
 """Query trees, as PostgreSQL's catalogue stores them: each name is resolved to an oid, each type is inferred.
 
-Its nodes and its walk() are others than those of `parse_tree`, which knows only the text.
+Node and walk() are for these trees; ParseNode and walk_parsed(), in `parse_tree`, are for the parsed text.
 
 nodeToString() writes them as text: ``{VAR :varno 1 :varattno 2 …}``. Fields differ between releases, so they are read
 by name, and a field that a release lacks is None.
